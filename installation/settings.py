@@ -1,0 +1,166 @@
+"""Settings, read once at start into one frozen object; a missing or unknown value stops the start.
+
+The state folder is ``GLOVEBOX_HOME`` (default ``./var``); ``settings.toml`` in it holds what an operator may change.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from installation.fault import Fault
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class SettingsFault(Fault):
+    code = "settings"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Loopback TCP ports of one installation; ``public`` is the only one a browser uses."""
+
+    public: int = 8000
+    hub: int = 8081
+    proxy_api: int = 8001
+    doors: int = 8010
+    gate: int = 8020
+    opa: int = 8181
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """Limits and runtime of each sandbox. ``memory`` in bytes, ``home_bytes`` the size of the persistent home."""
+
+    image: str = "glovebox/sandbox:current"
+    runtime: str = "runc"
+    memory: int = 2 * 1024**3
+    cpus: float = 1.0
+    pids: int = 256
+    home_bytes: int = 2 * 1024**3
+    loopback_inet: bool = False
+    container_prefix: str = "glovebox"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation's settings.
+
+    ``host`` is where the public proxy listens; ``public_url`` what browsers are told (defaults to http://host:port).
+    ``database_url`` moves the store to PostgreSQL; by default SQLite under the state folder.
+    ``policy_engine``: ``opa`` (the server) or ``regopy`` (the same Rego in-process).
+    """
+
+    home: Path
+    host: str = "127.0.0.1"
+    public_url: str = ""
+    database_url: str = ""
+    policy_engine: str = "opa"
+    authenticator: str = "local"
+    oidc: Mapping[str, Any] = field(default_factory=dict)
+    ports: Ports = Ports()
+    sandbox: SandboxSettings = SandboxSettings()
+
+    @property
+    def url(self) -> str:
+        """The address a browser opens, without a trailing slash."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.ports.public}"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'glovebox.sqlite'}"
+
+    # -- the state folder, one place for every path ---------------------------------------------------------------
+    @property
+    def secrets(self) -> Path:
+        """0700; ledger signing key, tokens, account passwords made at set-up."""
+        return self.home / "secrets"
+
+    @property
+    def run(self) -> Path:
+        """0700; sockets and per-sandbox folders; nothing in it outlives a reboot."""
+        return self.home / "run"
+
+    @property
+    def sandboxes(self) -> Path:
+        return self.run / "sandboxes"
+
+    @property
+    def datasets(self) -> Path:
+        return self.home / "datasets"
+
+    @property
+    def homes(self) -> Path:
+        return self.home / "homes"
+
+    @property
+    def blobs(self) -> Path:
+        return self.home / "blobs"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def tools(self) -> Path:
+        """Programs that set-up brought: ``bin/opa``, ``node_modules``."""
+        return self.home / "tools"
+
+    @property
+    def doors_socket(self) -> Path:
+        """The doors' administration socket (0600): the spawner opens and closes sandboxes through it."""
+        return self.run / "doors.sock"
+
+    @property
+    def gate_socket(self) -> Path:
+        """The gate's analyst API (0600): only the inner door calls it."""
+        return self.run / "gate.sock"
+
+
+def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    return Path(environ.get("GLOVEBOX_HOME") or CHECKOUT / "var").resolve()
+
+
+def load(home: Path | None = None) -> Settings:
+    """Read ``settings.toml`` of ``home``. Raises SettingsFault on an unknown key or a wrong type."""
+    home = (home or home_folder()).resolve()
+    path = home / "settings.toml"
+    raw: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    ports = _section(Ports, raw.pop("ports", {}), "ports", path)
+    sandbox = _section(SandboxSettings, raw.pop("sandbox", {}), "sandbox", path)
+    raw.setdefault("database_url", os.environ.get("DATABASE_URL", ""))
+    top = _section(Settings, {**raw, "home": home}, "", path, skip=("ports", "sandbox"))
+    return _with(top, ports=ports, sandbox=sandbox)
+
+
+def _with(settings: Settings, **changes: Any) -> Settings:
+    from dataclasses import replace
+
+    return replace(settings, **changes)
+
+
+def _section(kind: type[Any], values: Mapping[str, Any], name: str, path: Path, skip: tuple[str, ...] = ()) -> Any:
+    known = {f.name for f in fields(kind)} - set(skip)
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise SettingsFault(
+            f"Unknown setting {', '.join(unknown)} in {name or 'the top level'} of {path.name}.",
+            why="Every setting is checked at start, so that a misspelt one cannot be ignored in silence.",
+            do=f"Remove it or use one of: {', '.join(sorted(known))}.",
+        )
+    made = kind(**values)
+    for f in fields(kind):
+        if f.name in values and f.name not in ("home", "oidc"):
+            default = getattr(kind(home=Path("/")) if kind is Settings else kind(), f.name)
+            if not isinstance(getattr(made, f.name), (int, float) if isinstance(default, float) else type(default)):
+                raise SettingsFault(
+                    f"Setting {f.name} in {path.name} has the wrong type.",
+                    why=f"It must be a {type(default).__name__}.",
+                    do="Correct it and start again.",
+                )
+    return made

@@ -1,0 +1,271 @@
+"""All tables, in one place, because provisioning and the gate meet here and nowhere else.
+
+Owner of each table is named in its section; only the owner writes it, others may read. Times are ISO 8601 UTC text with
+microseconds and ``Z`` (`store.clock.stamp`), so that they compare as text in SQLite and PostgreSQL alike. Structured facts
+are canonical JSON in ``Text`` columns. Nothing is ever deleted; a state column or an end time says that something is over.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+# ---- the ledger (owner: store.database, in every transaction) -------------------------------------------------------
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=False),  # 0-based index of the leaf
+    Column("body", LargeBinary, nullable=False),  # canonical JSON, the leaf's bytes
+    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("kind", Text, nullable=False),  # copies for queries; `body` is what counts
+    Column("actor", Text, nullable=False),
+    Column("time", Text, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),  # compact range after this leaf
+    Column("checkpoint", Text, nullable=False),  # signed note over the tree of size seq + 1
+)
+ledger_subject = Table(
+    "ledger_subject",
+    metadata,
+    Column("seq", Serial, ForeignKey("ledger_entry.seq"), primary_key=True),
+    Column("noun", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Index("ledger_subject_by_name", "noun", "name"),
+)
+
+# ---- provisioning ---------------------------------------------------------------------------------------------------
+person = Table(
+    "person",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("uid", Integer, nullable=False, unique=True),  # the sandbox uid, never reused
+)
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("classification", Integer, nullable=False),
+    Column("registered_at", Text, nullable=False),
+    Column("registered_by", Text, nullable=False),
+    Column("datasheet", Text, nullable=False, server_default="{}"),
+    CheckConstraint("classification BETWEEN 1 AND 4"),
+)
+dataset_steward = Table(
+    "dataset_steward",
+    metadata,
+    Column("dataset", Text, ForeignKey("dataset.name"), primary_key=True),
+    Column("person", Text, primary_key=True),
+)
+dataset_version = Table(
+    "dataset_version",
+    metadata,
+    Column("id", Text, primary_key=True),  # "nafld/1"
+    Column("dataset", Text, ForeignKey("dataset.name"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("digest", Text, nullable=False),  # sha256 over the tables' digests, hex
+    Column("state", Text, nullable=False),  # available | destroyed
+    Column("folder", Text, nullable=False),  # relative to Settings.datasets
+    Column("recipe", Text, nullable=False, server_default="{}"),
+    Column("registered_at", Text, nullable=False),
+    Column("registered_by", Text, nullable=False),
+    UniqueConstraint("dataset", "number"),
+)
+dataset_table = Table(
+    "dataset_table",
+    metadata,
+    Column("version", Text, ForeignKey("dataset_version.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("file", Text, nullable=False),  # relative to the version's folder
+    Column("digest", Text, nullable=False),  # sha256 of the file, hex
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("unit", Text),  # the privacy unit's column; NULL: each row is its own unit
+    Column("columns", Text, nullable=False),  # JSON [{"name", "type", "meaning"}]
+)
+project = Table(
+    "project",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("sponsor", Text, nullable=False),
+    Column("state", Text, nullable=False),  # active | frozen | closed
+    Column("created_at", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("terms", Text, nullable=False, server_default="{}"),  # JSON: quotas, output plan, legal basis
+)
+project_member = Table(
+    "project_member",
+    metadata,
+    Column("project", Text, ForeignKey("project.name"), primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("added_at", Text, nullable=False),
+    Column("removed_at", Text),
+)
+grant = Table(
+    "grant_",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("project", Text, ForeignKey("project.name"), nullable=False),
+    Column("version", Text, ForeignKey("dataset_version.id"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("granted_by", Text, nullable=False),
+    Column("granted_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("revoked_at", Text),
+    Column("revoked_by", Text),
+)
+sandbox = Table(
+    "sandbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("project", Text, ForeignKey("project.name"), nullable=False),
+    Column("server_name", Text, nullable=False),
+    Column("container", Text, nullable=False),
+    Column("image_digest", Text, nullable=False),
+    Column("view", Text, nullable=False),  # open | guarded | blind
+    Column("versions", Text, nullable=False),  # JSON list of dataset version ids mounted
+    Column("proof", Text, nullable=False, server_default="{}"),
+    Column("started_at", Text, nullable=False),
+    Column("stopped_at", Text),
+    Column("stop_reason", Text),
+)
+
+# ---- the gate -------------------------------------------------------------------------------------------------------
+release_request = Table(
+    "release_request",
+    metadata,
+    Column("id", Serial, primary_key=True),  # shown as R-17
+    Column("project", Text, ForeignKey("project.name"), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("sandbox", Text, ForeignKey("sandbox.id")),
+    Column("title", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("context", Text, nullable=False, server_default=""),
+    Column("state", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+    Column("lease_until", Text),  # while `checking`: another worker may take over after this
+    Index("release_request_state", "state", "updated_at"),
+    Index("release_request_author", "author"),
+    Index("release_request_project", "project"),
+)
+request_item = Table(
+    "request_item",
+    metadata,
+    Column("request", Serial, ForeignKey("release_request.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),  # table | file (issue 4 adds figure, model, notebook)
+    Column("sql", Text),  # as the analyst wrote it
+    Column("blob", Text),  # sha256 of the analyst's bytes or figures, in the blob store
+    Column("declared", Text, nullable=False, server_default="{}"),
+)
+item_check = Table(
+    "item_check",
+    metadata,
+    Column("request", Serial, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("findings", Text, nullable=False),  # JSON list
+    Column("assessment", Text),  # sha256 of the full assessment JSON (cells) in the blob store; steward only
+    Column("protected", Text),  # sha256 of the table as it would leave, in the blob store
+    Column("lineage", Text, nullable=False),  # JSON list of dataset version ids
+    Column("canonical_sql", Text),
+    Column("checked_at", Text, nullable=False),
+    Column("seconds", Text, nullable=False, server_default="{}"),
+)
+decision = Table(
+    "decision",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("request", Serial, ForeignKey("release_request.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),  # release | review | refuse
+    Column("reasons", Text, nullable=False),
+    Column("obligations", Text, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("input", Text, nullable=False),  # sha256 of the policy input in the blob store: what a replay needs
+    Column("decided_at", Text, nullable=False),
+)
+review = Table(
+    "review",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("request", Serial, ForeignKey("release_request.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("verdict", Text, nullable=False),  # approve | return | reject
+    Column("reason", Text, nullable=False),
+    Column("reviewed_at", Text, nullable=False),
+    UniqueConstraint("request", "revision", "reviewer"),
+)
+release = Table(
+    "release",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("request", Serial, ForeignKey("release_request.id"), nullable=False, unique=True),
+    Column("revision", Integer, nullable=False),
+    Column("bundle", Text, nullable=False),  # sha256 of the zip in the blob store
+    Column("certificate", Text, nullable=False),  # sha256 of the signed certificate in the blob store
+    Column("released_at", Text, nullable=False),
+    Column("revoked_at", Text),
+    Column("revoked_by", Text),
+    Column("revoke_reason", Text),
+)
+released_table = Table(
+    "released_table",
+    metadata,
+    Column("release", Serial, ForeignKey("release.id"), primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("version", Text, primary_key=True),  # one row per dataset version in the lineage: the joint audit's index
+    Column("canonical_sql", Text, nullable=False),
+    Column("suppressed", Text, nullable=False),  # JSON list of keys
+    Column("rounding_base", Integer),
+)
+download = Table(
+    "download",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("release", Serial, ForeignKey("release.id"), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("downloaded_at", Text, nullable=False),
+)
+
+# ---- the session door -----------------------------------------------------------------------------------------------
+session_event = Table(
+    "session_event",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("sandbox", Text, nullable=False),
+    Column("time", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # cell | shown | refused | upload | sign_in
+    Column("digest", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("facts", Text, nullable=False, server_default="{}"),
+    Index("session_event_sandbox", "sandbox", "time"),
+)
+
+SCHEMA_VERSION = 1
