@@ -166,7 +166,11 @@ release_request = Table(
     Column("revision", Integer, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("updated_at", Text, nullable=False),
-    Column("lease_until", Text),  # while `checking`: another worker may take over after this
+    Column("lease_until", Text),  # while `checking` or `releasing`: another worker may take over after this
+    Column("trouble", Text),  # JSON fault in its public voice: why it waits, when it does
+    Column("risk", Integer, nullable=False, server_default="0"),  # orders the queue; set by the check
+    Column("client_key", Text),  # the caller's idempotency key: a repeated submit finds the first
+    UniqueConstraint("author", "client_key"),
     Index("release_request_state", "state", "updated_at"),
     Index("release_request_author", "author"),
     Index("release_request_project", "project"),
@@ -221,6 +225,45 @@ review = Table(
     Column("reason", Text, nullable=False),
     Column("reviewed_at", Text, nullable=False),
     UniqueConstraint("request", "revision", "reviewer"),
+)
+item_review = Table(
+    "item_review",
+    metadata,
+    Column("review", Serial, ForeignKey("review.id"), primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("verdict", Text, nullable=False),  # approve | return | reject
+    Column("reason", Text, nullable=False, server_default=""),
+)
+request_message = Table(
+    "request_message",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("request", Serial, ForeignKey("release_request.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("audience", Text, nullable=False),  # author (question and answer) | reviewers (private note)
+    Column("body", Text, nullable=False),
+    Column("sent_at", Text, nullable=False),
+    Index("request_message_request", "request"),
+)
+delegation = Table(
+    "delegation",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("dataset", Text, ForeignKey("dataset.name"), nullable=False),
+    Column("steward", Text, nullable=False),
+    Column("delegate", Text, nullable=False),
+    Column("given_at", Text, nullable=False),
+    Column("until_at", Text, nullable=False),
+    Column("ended_at", Text),
+)
+upload = Table(
+    "upload",
+    metadata,
+    Column("sandbox", Text, ForeignKey("sandbox.id"), primary_key=True),
+    Column("digest", Text, primary_key=True),  # sha256 in the blob store; only its own uploader may name it
+    Column("bytes", BigInteger, nullable=False),
+    Column("uploaded_at", Text, nullable=False),
 )
 release = Table(
     "release",
