@@ -197,6 +197,7 @@ item_check = Table(
     Column("protected", Text),  # sha256 of the table as it would leave, in the blob store
     Column("lineage", Text, nullable=False),  # JSON list of dataset version ids
     Column("canonical_sql", Text),
+    Column("audited_against", Text, nullable=False, server_default="[]"),  # JSON list of earlier release ids
     Column("checked_at", Text, nullable=False),
     Column("seconds", Text, nullable=False, server_default="{}"),
 )
