@@ -1,4 +1,4 @@
-"""What policy said about one revision: release, review or refuse, with reasons and obligations. Reading it fails closed."""
+"""What policy said about one revision: an outcome with reasons and obligations. Reading it fails closed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Obligations:
-    """`approvals` distinct reviewers, among them a steward of every dataset in `stewards_of`; `protect`: suppress first."""
+    """`approvals` distinct reviewers, one a steward of each dataset in `stewards_of`; `protect`: suppress first."""
 
     approvals: int
     stewards_of: tuple[str, ...]

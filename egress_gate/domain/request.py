@@ -54,6 +54,7 @@ class Verb(StrEnum):
     WITHDRAW = "withdraw"
     PREPARE = "prepare"
     RELEASE = "release"
+    RECHECK = "recheck"
     REVOKE = "revoke"
     EXPIRE = "expire"
 
@@ -90,6 +91,8 @@ TRANSITIONS: tuple[Edge, ...] = (
     ),
     _edge(Verb.PREPARE, [State.APPROVED], State.RELEASING, Party.GATE),
     _edge(Verb.RELEASE, [State.RELEASING], State.RELEASED, Party.GATE),
+    # something else left from the same data meanwhile: judge again as a new revision before anything leaves
+    _edge(Verb.RECHECK, [State.APPROVED, State.RELEASING], State.SUBMITTED, Party.GATE),
     _edge(Verb.REVOKE, [State.RELEASED], State.REVOKED, Party.REVIEWER, Party.ADMIN),
     _edge(
         Verb.EXPIRE,
@@ -166,6 +169,7 @@ def _words(verb: Verb) -> str:
         Verb.WITHDRAW: "be withdrawn",
         Verb.PREPARE: "be prepared for release",
         Verb.RELEASE: "be released",
+        Verb.RECHECK: "be checked again",
         Verb.REVOKE: "be revoked",
         Verb.EXPIRE: "expire",
     }[verb]
