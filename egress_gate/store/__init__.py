@@ -1,0 +1,1 @@
+"""The gate's queries: rows in, rows out. Deciding is done in `service`."""

@@ -1,0 +1,52 @@
+"""Asking policy whether a person may do something, and turning a no into a fault that carries its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from egress_gate.domain.decision import AnswerUnreadable, Reason, reasons_from
+from egress_gate.policy.facts import Person, desk_input
+from egress_gate.service.errors import NotAllowed
+from egress_gate.service.ports import PolicyEngine
+
+
+@dataclass(frozen=True)
+class Permission:
+    allow: bool
+    reasons: tuple[Reason, ...]
+    complete: bool = False
+
+    def require(self, doing: str) -> None:
+        """Raise NotAllowed with policy's own words unless allowed."""
+        if self.allow:
+            return
+        first = self.reasons[0] if self.reasons else None
+        raise NotAllowed(
+            f"You may not {doing}.",
+            why=" ".join(r.message for r in self.reasons) or "No rule of this installation allows it.",
+            do=(first.remedy if first and first.remedy else "Ask an administrator which role or grant you need."),
+        )
+
+
+def permission_from(answer: object) -> Permission:
+    """Only a literal true allows. Raises AnswerUnreadable when the answer has another shape."""
+    try:
+        if not isinstance(answer, Mapping):
+            raise TypeError("the answer must be an object")
+        reasons = reasons_from(answer["reasons"])
+        return Permission(answer["allow"] is True, reasons, answer.get("complete") is True)
+    except (KeyError, TypeError, AttributeError) as broken:
+        raise AnswerUnreadable(
+            "The policy's answer could not be read, so nothing was done.",
+            why="An answer that is not understood is never taken for a permission.",
+            do="Try again; if it stays so, tell an administrator.",
+            private=f"{broken!r} in {answer!r}",
+        ) from broken
+
+
+def may(engine: PolicyEngine, person: Person, action: str, at: datetime, **about: Mapping[str, Any]) -> Permission:
+    """``access/desk`` for one action. Raises PolicyUnavailable when there is no engine."""
+    return permission_from(engine.query("access/desk", desk_input(person, action, at, **about)).result)

@@ -1,0 +1,60 @@
+"""The facts a release certificate signs: data version → code → checks → policy → reviewers → digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from egress_gate.domain.finding import Severity
+from egress_gate.render.bundle import Part
+from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, ReviewRow
+
+
+def certificate_facts(
+    request: RequestRow,
+    checks: Sequence[CheckRow],
+    decision: DecisionRow,
+    reviews: Sequence[ReviewRow],
+    parts: Sequence[Part],
+    versions: Mapping[str, str],
+    released_at: str,
+) -> dict[str, Any]:
+    """`versions`: dataset version id → its digest. No figures: only what was done, by whom, to which digests."""
+    return {
+        "format": "glovebox-release/1",
+        "request": request.name,
+        "revision": request.revision,
+        "project": request.project,
+        "author": request.author,
+        "sandbox": request.sandbox,
+        "released_at": released_at,
+        "lineage": [{"version": v, "sha256": versions[v]} for v in sorted(versions)],
+        "checks": [_check(k) for k in checks],
+        "decision": {
+            "outcome": decision.outcome.value,
+            "engine": decision.engine,
+            "policy": decision.policy_digest,
+            "input": decision.input,
+            "reasons": sorted({r.code for r in decision.reasons}),
+            "obligations": decision.obligations.facts(),
+        },
+        "reviews": [
+            {"reviewer": r.review.reviewer, "verdict": r.review.verdict.value, "at": r.reviewed_at} for r in reviews
+        ],
+        "outputs": [{"name": f"data/{p.name}", "sha256": p.digest, "bytes": len(p.data)} for p in parts],
+    }
+
+
+def _check(check: CheckRow) -> dict[str, Any]:
+    sql = check.canonical_sql
+    return {
+        "item": check.item,
+        "sql": sql,
+        "sql_sha256": hashlib.sha256(sql.encode()).hexdigest() if sql else None,
+        "rules": sorted({f.rule for f in check.findings if f.severity is not Severity.INFO}),
+        "evidence": check.assessment,
+        "versions": list(check.lineage),
+        "audited_against": list(check.audited_against),
+        "checked_at": check.checked_at,
+    }

@@ -1,0 +1,134 @@
+"""A released table as canonical CSV and Parquet.
+
+UTF-8, LF, plain decimal numbers with a declared precision, no cell that a spreadsheet would run, and suppressed cells
+left empty and marked. Nothing of the assessment but the published values is written: no contributors, no findings.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+DECIMALS = 4
+TOTAL = "(total)"
+NOTE = "gate_note"
+SUPPRESSED = "suppressed"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+
+Scalar = int | float | str | bool | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """`values` are empty when `suppressed`; a key of None is the total over that column."""
+
+    key: Mapping[str, Any]
+    values: tuple[Scalar, ...]
+    suppressed: bool
+
+
+@dataclass(frozen=True)
+class CanonicalTable:
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def header(self) -> list[str]:
+        return [plain_text(c) for c in (*self.keys, *self.values)] + [NOTE]
+
+    def suppressed_keys(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(r.key for r in self.rows if r.suppressed)
+
+    def csv(self) -> bytes:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.header)
+        for row in self.rows:
+            cells = [key_text(row.key.get(k)) for k in self.keys] + [value_text(v) for v in row.values]
+            writer.writerow([*cells, SUPPRESSED if row.suppressed else ""])
+        return out.getvalue().encode("utf-8")
+
+    def parquet(self) -> bytes:
+        """The same table with typed columns. Written without statistics of its own beyond the published values."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, Any] = {}
+        for k in self.keys:
+            columns[k] = pa.array([key_text(r.key.get(k)) for r in self.rows], pa.string())
+        for i, v in enumerate(self.values):
+            columns[v] = _column([rounded(r.values[i]) for r in self.rows])
+        columns[NOTE] = pa.array([SUPPRESSED if r.suppressed else "" for r in self.rows], pa.string())
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(columns), sink, compression="zstd")
+        return bytes(sink.getvalue().to_pybytes())
+
+
+def _column(values: Sequence[Scalar]) -> Any:
+    import pyarrow as pa
+
+    present = [v for v in values if v is not None]
+    if all(isinstance(v, bool) for v in present) and present:
+        return pa.array(values, pa.bool_())
+    if all(isinstance(v, int) for v in present):
+        return pa.array(values, pa.int64())
+    if all(isinstance(v, int | float) for v in present):
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    return pa.array([None if v is None else value_text(v) for v in values], pa.string())
+
+
+def rounded(value: Scalar) -> Scalar:
+    """To the declared precision; not-a-number and infinities become nothing."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None
+    return float(Decimal(repr(value)).quantize(Decimal(1).scaleb(-DECIMALS), ROUND_HALF_EVEN))
+
+
+def value_text(value: Scalar) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _plain_number(value)
+    return plain_text(str(value))
+
+
+def _plain_number(value: float) -> str:
+    shown = rounded(value)
+    if shown is None:
+        return ""
+    text = format(Decimal(repr(shown)), "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("-0", "") else text
+
+
+def key_text(value: Any) -> str:
+    return TOTAL if value is None else value_text(value)
+
+
+def plain_text(text: str) -> str:
+    """Text that no spreadsheet takes for a formula, and without control characters."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return "'" + shown if text.startswith(_FORMULA) or shown.startswith(_FORMULA) else shown
+
+
+def table_from_assessment(assessment: Mapping[str, Any]) -> CanonicalTable:
+    """The protected table in a stored assessment. A suppressed cell's values are not copied at all."""
+    keys, values = tuple(assessment["keys"]), tuple(assessment["values"])
+    rows = []
+    for cell in assessment["cells"]:
+        hidden = cell["suppressed"] is not None
+        shown = tuple(None if hidden else cell["values"].get(v) for v in values)
+        rows.append(Row(dict(cell["key"]), shown, hidden))
+    return CanonicalTable(keys, values, tuple(rows))

@@ -1,0 +1,284 @@
+"""The worker's verb: take up a submitted request, establish facts, ask policy, write both down in one transaction.
+
+Nothing here releases on error. A verifier or an engine that is away sends the request back to `submitted` with a plain
+reason; a worker that died is found by its lease.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from ledger.entry import Entry
+from store.database import Transaction
+
+from egress_gate.domain.decision import VERB_FOR, Verdict, verdict_from
+from egress_gate.domain.finding import Finding, Severity
+from egress_gate.domain.item import Item, Kind
+from egress_gate.domain.request import Party, State, Verb, move
+from egress_gate.policy.facts import JudgedItem, decision_input, parameters_input
+from egress_gate.render.preview import assessment_json
+from egress_gate.service.errors import RecomputerAway
+from egress_gate.service.gate import Gate
+from egress_gate.service.manual import file_findings
+from egress_gate.service.ports import Assessment, EarlierTable, Question, SourceTable
+from egress_gate.service.risk import risk_of
+from egress_gate.store import catalogue, releases, requests
+from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, canonical
+from installation.fault import Fault
+from policy_engine import PolicyUnavailable
+from store.clock import stamp
+
+_GATE = [Party.GATE]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One item after its check: the row to store and the facts for policy."""
+
+    row: CheckRow
+    judged: JudgedItem
+    assessment: Assessment | None = None
+
+
+class LostLease(Exception):
+    """The request moved while it was being checked; what was established here is dropped."""
+
+
+def claim(gate: Gate, number: int, at: datetime) -> RequestRow | None:
+    """Take the request up, or None when it is not there to be taken. A dead worker's claim is taken over."""
+    now, until = stamp(at), stamp(at + gate.lease)
+    with gate.store.read() as c:
+        row = requests.fetch(c, number)
+    if row is None or not _claimable(row, now):
+        return None
+    with gate.store.transaction(at) as t:
+        row = requests.fetch(t, number)
+        if row is None or not _claimable(row, now):
+            raise LostLease
+        if row.state is State.CHECKING:
+            row = replace(row, state=move(row.state, Verb.REQUEUE, _GATE))
+        state = move(row.state, Verb.CHECK, _GATE)
+        row = requests.set_state(t, row, state, row.updated_at, lease_until=until)
+        t.record(_entry("request.claimed", row))
+        return row
+
+
+def _claimable(row: RequestRow, now: str) -> bool:
+    free = row.lease_until is None or row.lease_until <= now
+    return row.state in (State.SUBMITTED, State.CHECKING) and free
+
+
+def check(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
+    """Judge a claimed request. Raises LostLease when its author or another worker moved it meanwhile."""
+    try:
+        checked, verdict, answer = _judge(gate, row, at)
+    except (PolicyUnavailable, RecomputerAway) as away:
+        return requeue(gate, row, away, at)
+    except Fault as fault:
+        return requeue(gate, row, fault, at)
+    return _conclude(gate, row, checked, verdict, answer, at)
+
+
+@dataclass(frozen=True)
+class Answered:
+    facts: Mapping[str, Any]
+    engine: str
+    policy_digest: str
+
+
+def _judge(gate: Gate, row: RequestRow, at: datetime) -> tuple[list[Checked], Verdict, Answered]:
+    with gate.store.read() as c:
+        wanted = requests.items(c, row.id, row.revision)
+        versions = catalogue.versions_of_sandbox(c, row.sandbox)
+        sources = catalogue.sources(c, versions, gate.datasets)
+        earlier = releases.earlier(c, versions)
+        audited = releases.release_ids(c, versions)
+    parameters = _parameters(gate, sources, wanted)
+    checked = [_check_item(gate, i, sources, earlier, parameters, at) for i in wanted]
+    answer = _decide(gate, row, parameters, checked, at)
+    verdict = verdict_from(answer.facts["answer"])
+    if verdict.obligations.protect and not parameters.get("protect"):
+        parameters = {**parameters, "protect": True}
+        checked = [_check_item(gate, i, sources, earlier, parameters, at) for i in wanted]
+        answer = _decide(gate, row, parameters, checked, at)
+        verdict = verdict_from(answer.facts["answer"])
+    against = tuple(sorted(audited))
+    checked = [replace(k, row=replace(k.row, audited_against=against)) for k in checked]
+    return checked, verdict, answer
+
+
+def _parameters(gate: Gate, sources: Sequence[SourceTable], wanted: Sequence[Item]) -> dict[str, Any]:
+    """The strictest numbers over every dataset the sandbox held. Raises PolicyUnavailable."""
+    answer = gate.engine.query("release/parameters", parameters_input(sources, wanted))
+    if not isinstance(answer.result, dict):
+        raise PolicyUnavailable(
+            "The policy gave no parameters, so the request waits.",
+            why="Without thresholds nothing can be judged.",
+            do="Nothing is lost: the request is tried again.",
+        )
+    return dict(answer.result)
+
+
+def _decide(
+    gate: Gate, row: RequestRow, parameters: Mapping[str, Any], checked: Sequence[Checked], at: datetime
+) -> Answered:
+    facts = decision_input(row, parameters, [k.judged for k in checked], at)
+    answer = gate.engine.query("release/decision", facts)
+    return Answered({"input": facts, "answer": answer.result}, answer.engine, answer.policy_digest)
+
+
+def _check_item(
+    gate: Gate,
+    item: Item,
+    sources: Sequence[SourceTable],
+    earlier: Sequence[EarlierTable],
+    parameters: Mapping[str, Any],
+    at: datetime,
+) -> Checked:
+    if item.kind is Kind.TABLE and item.sql is not None:
+        return _check_table(gate, item, item.sql, sources, earlier, parameters, at)
+    findings = file_findings(gate, item, sources, parameters)
+    lineage = tuple(sorted({t.version for t in sources}))
+    row = CheckRow(item.name, findings, None, None, lineage, None, (), stamp(at), {})
+    return Checked(row, JudgedItem(item, tuple(sources), findings, completed=True, protected=False))
+
+
+def _check_table(
+    gate: Gate,
+    item: Item,
+    sql: str,
+    sources: Sequence[SourceTable],
+    earlier: Sequence[EarlierTable],
+    parameters: Mapping[str, Any],
+    at: datetime,
+) -> Checked:
+    question = Question(
+        name=item.name,
+        sql=sql,
+        sources=tuple(sources),
+        parameters=parameters,
+        earlier=tuple(earlier),
+        expected=_expected(gate, item),
+        protect=parameters.get("protect") is True,
+    )
+    try:
+        made = gate.recomputer.assess(question)
+    except RecomputerAway:
+        raise
+    except Fault as fault:
+        return _refused_by_parser(item, sources, fault, at)
+    used = tuple(t for t in sources if t.version in made.versions)
+    facts = assessment_json(made)
+    digest = gate.blobs.put(canonical(facts).encode())
+    row = CheckRow(
+        item.name, made.findings, digest, digest, made.versions, made.canonical_sql, (), stamp(at), dict(made.seconds)
+    )
+    judged = JudgedItem(item, used, made.findings, made.completed, made.protected, made.canonical_sql)
+    return Checked(row, judged, made)
+
+
+def _refused_by_parser(item: Item, sources: Sequence[SourceTable], fault: Fault, at: datetime) -> Checked:
+    """The catalogue changed since submit, or the verifier refuses what the parser let through: a failed check."""
+    findings = (Finding(fault.code.replace("-", "_"), Severity.FAIL, 0, {"what": fault.what}),)
+    lineage = tuple(sorted({t.version for t in sources}))
+    row = CheckRow(item.name, findings, None, None, lineage, None, (), stamp(at), {})
+    return Checked(row, JudgedItem(item, tuple(sources), findings, completed=True, protected=False))
+
+
+def _expected(gate: Gate, item: Item) -> Mapping[str, Any] | None:
+    """The figures the analyst says they got, if they sent any."""
+    if item.blob is None:
+        return None
+    loaded: Mapping[str, Any] = json.loads(gate.blobs.read(item.blob))
+    return loaded
+
+
+def _conclude(
+    gate: Gate, row: RequestRow, checked: Sequence[Checked], verdict: Verdict, answer: Answered, at: datetime
+) -> RequestRow:
+    now = stamp(at)
+    recorded = gate.blobs.put(canonical(answer.facts["input"]).encode())
+    made = DecisionRow(
+        0,
+        row.revision,
+        verdict.outcome,
+        verdict.reasons,
+        verdict.obligations,
+        answer.engine,
+        answer.policy_digest,
+        recorded,
+        now,
+    )
+    with gate.store.transaction(at) as t:
+        held = _still_held(t, row)
+        for one in checked:
+            requests.insert_check(t, row.id, row.revision, one.row)
+        requests.insert_decision(t, row.id, made)
+        t.record(_entry("request.checked", held, items=[_item_facts(k) for k in checked]))
+        state = move(held.state, VERB_FOR[verdict.outcome], _GATE)
+        held = requests.set_state(t, held, state, now, risk=_risk(checked))
+        t.record(_entry("request.decided", held, **_decision_facts(made)))
+        return held
+
+
+def _risk(checked: Sequence[Checked]) -> int:
+    findings = [f for k in checked for f in k.row.findings]
+    level = max((t.classification for k in checked for t in k.judged.sources), default=4)
+    files = sum(k.judged.item.kind is not Kind.TABLE for k in checked)
+    return risk_of(findings, level, files, sum(not k.judged.completed for k in checked))
+
+
+def requeue(gate: Gate, row: RequestRow, fault: Fault, at: datetime) -> RequestRow:
+    """Back to `submitted` with the reason, to be tried again later; the request stays acknowledged."""
+    trouble = canonical(fault.public())
+    with gate.store.transaction(at) as t:
+        held = _still_held(t, row)
+        state = move(held.state, Verb.REQUEUE, _GATE)
+        held = requests.set_state(t, held, state, held.updated_at, trouble=trouble)
+        t.record(_entry("request.delayed", held, reason=fault.code))
+        return replace(held, trouble=fault.public())
+
+
+def _still_held(t: Transaction, row: RequestRow) -> RequestRow:
+    held = requests.fetch(t, row.id)
+    same = held is not None and (held.state, held.revision, held.lease_until) == (
+        row.state,
+        row.revision,
+        row.lease_until,
+    )
+    if held is None or not same:
+        raise LostLease
+    return held
+
+
+def _item_facts(one: Checked) -> dict[str, Any]:
+    """For the ledger: which rules fired and the digest of the evidence; no figures, no names of cells."""
+    rules = sorted({f.rule for f in one.row.findings if f.severity is not Severity.INFO})
+    return {
+        "evidence": one.row.assessment,
+        "lineage": list(one.row.lineage),
+        "rules": rules,
+        "completed": one.judged.completed,
+        "protected": one.judged.protected,
+        "audited_against": list(one.row.audited_against),
+    }
+
+
+def _decision_facts(made: DecisionRow) -> dict[str, Any]:
+    return {
+        "outcome": made.outcome.value,
+        "reasons": sorted({r.code for r in made.reasons}),
+        "obligations": made.obligations.facts(),
+        "engine": made.engine,
+        "policy": made.policy_digest,
+        "input": made.input,
+    }
+
+
+def _entry(kind: str, row: RequestRow, **facts: Any) -> Entry:
+    subject = {"request": row.name, "project": row.project}
+    return Entry(kind, "gate", subject, {"revision": row.revision, "state": row.state.value, **facts})

@@ -1,0 +1,202 @@
+"""Stand-ins for the gate's ports, for tests and for trying the desk by hand. Each says loudly that it is one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from egress_gate.domain.finding import Finding, Severity
+from egress_gate.service.errors import RecomputerAway
+from egress_gate.service.ports import Assessment, AuditFinding, JudgedCell, Question, SourceTable
+from installation.fault import Fault
+from policy_engine import Answer, PolicyUnavailable
+
+
+class FakeInUse(UserWarning):
+    """A stand-in is doing what a real part should do."""
+
+
+class SqlRefused(Fault):
+    code = "derivation-refused"
+
+
+class SqlMistyped(Fault):
+    code = "sql-syntax"
+
+
+def safe_table(question: Question) -> Assessment:
+    """Two published cells from the first source."""
+    versions = tuple(sorted({t.version for t in question.sources}))
+    return Assessment(
+        canonical_sql=question.sql,
+        versions=versions,
+        keys=("sex",),
+        values=("n",),
+        cells=(
+            JudgedCell({"sex": "F"}, {"n": 9000}, 9000),
+            JudgedCell({"sex": "M"}, {"n": 8549}, 8549),
+        ),
+        findings=(),
+        audit_verdict="proven_safe",
+        audit=(),
+        completed=True,
+        protected=False,
+    )
+
+
+def risky_table(question: Question) -> Assessment:
+    """One small cell; suppressed with its partner when the question asks for protection."""
+    hidden = ("primary", "secondary") if question.protect else (None, None)
+    cells = (
+        JudgedCell({"sex": "F"}, {"n": 3}, 3, ("min_contributors",), hidden[0]),
+        JudgedCell({"sex": "M"}, {"n": 12}, 12, (), hidden[1]),
+        JudgedCell({"sex": None}, {"n": 15}, 15),
+    )
+    severity = Severity.INFO if question.protect else Severity.FAIL
+    audit = (AuditFinding("sex=F", ("3", "3"), (), "exact"),)
+    return Assessment(
+        canonical_sql=question.sql,
+        versions=tuple(sorted({t.version for t in question.sources})),
+        keys=("sex",),
+        values=("n",),
+        cells=cells,
+        findings=(Finding("min_contributors", severity, 1, {"smallest": 3}),),
+        audit_verdict="proven_safe" if question.protect else "unsafe",
+        audit=() if question.protect else audit,
+        completed=True,
+        protected=question.protect,
+    )
+
+
+@dataclass
+class FakeRecomputer:
+    """Judges by a word in the SQL: ``small``, ``raw``, ``typo``, ``down``; everything else is safe."""
+
+    tables: Mapping[str, Callable[[Question], Assessment]] = field(default_factory=dict)
+    away: bool = False
+
+    def __post_init__(self) -> None:
+        warnings.warn("figures come from a fake recomputer", FakeInUse, stacklevel=2)
+
+    def parse(self, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, tuple[str, ...]]:
+        if "typo" in sql:
+            raise SqlMistyped("The SQL has a mistake.", why="It cannot be read.", do="Correct it.")
+        if "raw" in sql:
+            raise SqlRefused("Raw records cannot leave.", why="There is no aggregate.", do="Use GROUP BY.")
+        return sql, tuple(sorted({t.version for t in sources}))
+
+    def assess(self, question: Question, /) -> Assessment:
+        if self.away or "down" in question.sql:
+            raise RecomputerAway("The verifier is away.", why="It did not start.", do="It is tried again.")
+        self.parse(question.sql, question.sources)
+        for word, made in self.tables.items():
+            if word in question.sql:
+                return made(question)
+        return risky_table(question) if "small" in question.sql else safe_table(question)
+
+
+@dataclass
+class FakeEngine:
+    """A small policy of its own, close enough to ``policies/`` for the verbs' tests; `away` makes it silent."""
+
+    away: bool = False
+    approvals: int = 1
+    overrides: dict[str, Callable[[dict[str, Any]], Any]] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        warnings.warn("decisions come from a fake policy engine", FakeInUse, stacklevel=2)
+
+    def query(self, entry_point: str, facts: dict[str, Any], /) -> Answer:
+        self.asked.append((entry_point, facts))
+        if self.away:
+            raise PolicyUnavailable("The policy engine is away.", why="It did not answer.", do="It is tried again.")
+        rule = self.overrides.get(entry_point) or _RULES[entry_point]
+        result = json.loads(json.dumps(rule(facts)))
+        if entry_point == "release/decision" and result["outcome"] == "review":
+            result["obligations"]["approvals"] = self.approvals
+        return Answer(result=result, engine="fake", policy_digest="0" * 64)
+
+
+def _parameters(facts: dict[str, Any]) -> dict[str, Any]:
+    return {"min_contributors": 10, "protect": False, "max_cells": 10_000}
+
+
+def _decision(facts: dict[str, Any]) -> dict[str, Any]:
+    items = facts["items"]
+    datasets = sorted({v["dataset"] for i in items for v in i["lineage"]})
+    obligations = {"approvals": 1, "stewards_of": datasets, "protect": False}
+    failed = sorted({f["rule"] for i in items for f in i["findings"] if f["severity"] == "fail"})
+    unfinished = any(not i["checks_completed"] for i in items)
+    if "min_contributors" in failed and not unfinished:
+        obligations["protect"] = True
+        return {"outcome": "review", "reasons": [_reason("small-cells")], "obligations": obligations}
+    if failed or unfinished:
+        return {
+            "outcome": "refuse",
+            "reasons": [_reason(r) for r in failed or ["unfinished"]],
+            "obligations": obligations,
+        }
+    return {"outcome": "review", "reasons": [_reason("steward")], "obligations": obligations}
+
+
+def _reason(code: str) -> dict[str, str]:
+    return {"code": code, "message": f"Because of {code}.", "remedy": "Ask a steward."}
+
+
+def _review(facts: dict[str, Any]) -> dict[str, Any]:
+    person, request = facts["person"], facts["request"]
+    allow = (
+        "stewards" in person["groups"]
+        and person["name"] != request["author"]
+        and person["name"] not in request["project_members"]
+        and request["state"] == "in_review"
+    )
+    given = {r["reviewer"] for r in facts["reviews"] if r["verdict"] == "approve"} | {person["name"]}
+    needed = facts["obligations"].get("approvals", 99)
+    covered = all(given & set(request["stewards"].get(d, [])) for d in facts["obligations"].get("stewards_of", []))
+    complete = allow and len(given) >= needed and covered
+    return {"allow": allow, "complete": complete, "reasons": [] if allow else [_reason("not-a-reviewer")]}
+
+
+def _desk(facts: dict[str, Any]) -> dict[str, Any]:
+    allow = _desk_allows(facts["action"], facts["person"], facts)
+    return {"allow": allow, "reasons": [] if allow else [_reason("role")]}
+
+
+def _desk_allows(action: str, person: dict[str, Any], facts: dict[str, Any]) -> bool:
+    groups, request = set(person["groups"]), facts.get("request") or {}
+    own = request.get("author") == person["name"]
+    if action == "submit":
+        project = facts.get("project")
+        return person["name"] in project["members"] if project else own
+    if action == "view_request":
+        return own or bool(groups & {"stewards", "auditors", "admins"})
+    if action == "withdraw":
+        return own
+    if action == "download":
+        return own and not facts["release"]["revoked"]
+    if action == "revoke":
+        return bool(groups & {"stewards", "admins"}) and not own
+    if action == "view_ledger":
+        return bool(groups & {"auditors", "admins"})
+    return action in ("approve", "return", "reject", "review") and "stewards" in groups and not own
+
+
+_RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "release/parameters": _parameters,
+    "release/decision": _decision,
+    "release/review": _review,
+    "access/desk": _desk,
+}
+
+
+@dataclass
+class FakeNotary:
+    def certify(self, facts: dict[str, Any], /) -> bytes:
+        body = json.dumps(facts, sort_keys=True, ensure_ascii=False)
+        return json.dumps({"facts": facts, "fake_signature": hashlib.sha256(body.encode()).hexdigest()}).encode()

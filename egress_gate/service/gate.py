@@ -1,0 +1,20 @@
+"""What every verb works with, put together once at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from egress_gate.service.ports import Blobs, Notary, PolicyEngine, Recomputer, Store
+
+
+@dataclass(frozen=True)
+class Gate:
+    store: Store
+    blobs: Blobs
+    engine: PolicyEngine
+    recomputer: Recomputer
+    notary: Notary
+    datasets: Path
+    lease: timedelta = timedelta(minutes=10)

@@ -1,0 +1,137 @@
+"""What the gate needs from the rest, as narrow as it can be. `fakes.py` has a stand-in for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+from store.database import Transaction
+
+from egress_gate.domain.finding import Finding
+from policy_engine import Answer
+
+
+class Store(Protocol):
+    """`store.database.Database`: a transaction carries its ledger entries or is rolled back."""
+
+    def transaction(self, at: datetime) -> AbstractContextManager[Transaction]: ...
+
+    def read(self) -> AbstractContextManager[Connection]: ...
+
+
+class Blobs(Protocol):
+    """Bytes under their SHA-256; `read` hashes them again and raises when they are not what was put."""
+
+    def put(self, data: bytes | Iterable[bytes], /) -> str: ...
+
+    def read(self, digest: str, /) -> bytes: ...
+
+
+class PolicyEngine(Protocol):
+    """Raises `policy_engine.PolicyUnavailable` when there is no answer; the gate then does nothing."""
+
+    def query(self, entry_point: str, facts: dict[str, Any], /) -> Answer: ...
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A registered table an output may be derived from. `unit` None: each row is its own privacy unit."""
+
+    dataset: str
+    version: str
+    classification: int
+    stewards: tuple[str, ...]
+    name: str
+    path: Path
+    digest: str
+    unit: str | None
+    columns: tuple[Mapping[str, str], ...]
+    rows: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.dataset}.{self.name}"
+
+
+@dataclass(frozen=True)
+class EarlierTable:
+    """A table that already left from the same data. `suppressed`: keys that were not published."""
+
+    release: int
+    request: int
+    item: str
+    sql: str
+    suppressed: tuple[Mapping[str, Any], ...]
+    rounding_base: int | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """One derived table to judge."""
+
+    name: str
+    sql: str
+    sources: tuple[SourceTable, ...]
+    parameters: Mapping[str, Any]
+    earlier: tuple[EarlierTable, ...] = ()
+    expected: Mapping[str, Any] | None = None
+    protect: bool = False
+
+
+@dataclass(frozen=True)
+class JudgedCell:
+    """One row of the recomputed table. A key's None means the total over that column."""
+
+    key: Mapping[str, Any]
+    values: Mapping[str, Any]
+    contributors: int
+    findings: tuple[str, ...] = ()
+    suppressed: str | None = None
+
+
+@dataclass(frozen=True)
+class AuditFinding:
+    """What the joint audit says of one target: its feasible interval and the releases that narrow it."""
+
+    target: str
+    interval: tuple[str, str]
+    collides_with: tuple[int, ...]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The judgement's facts about one table. `completed` False: something could not be established, never a pass."""
+
+    canonical_sql: str
+    versions: tuple[str, ...]
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    cells: tuple[JudgedCell, ...]
+    findings: tuple[Finding, ...]
+    audit_verdict: str
+    audit: tuple[AuditFinding, ...]
+    completed: bool
+    protected: bool
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class Recomputer(Protocol):
+    """Parses and judges derived tables. Raises a `Fault` for SQL it refuses, `RecomputerAway` when it cannot run."""
+
+    def parse(self, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, tuple[str, ...]]:
+        """The canonical SQL and the dataset versions it reads."""
+        ...
+
+    def assess(self, question: Question, /) -> Assessment: ...
+
+
+class Notary(Protocol):
+    """Signs a certificate's facts with the installation's key; anyone with the public key can check it."""
+
+    def certify(self, facts: dict[str, Any], /) -> bytes: ...

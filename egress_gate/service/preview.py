@@ -1,0 +1,34 @@
+"""What would be suppressed, before anything is submitted: marks and rules, never a figure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from egress_gate.domain.item import Item, Kind, checked_item
+from egress_gate.policy.facts import parameters_input
+from egress_gate.render.preview import author_preview
+from egress_gate.service.gate import Gate
+from egress_gate.service.ports import Question
+from egress_gate.service.submit import Caller, sources_of
+from egress_gate.store import releases
+from policy_engine import PolicyUnavailable
+
+
+def preview(gate: Gate, who: Caller, sql: str, at: datetime) -> dict[str, Any]:
+    """Judge `sql` as a submit would, with protection on, and say what would be hidden. Nothing is stored.
+
+    Earlier releases are part of the judgement, as they will be at the check.
+    """
+    item = checked_item(Item("preview", Kind.TABLE, sql))
+    sources = sources_of(gate, who.sandbox.versions)
+    canonical, _ = gate.recomputer.parse(sql, sources)
+    answer = gate.engine.query("release/parameters", parameters_input(sources, [item]))
+    if not isinstance(answer.result, dict):
+        raise PolicyUnavailable("No parameters.", why="The policy gave none.", do="Try again in a minute.")
+    with gate.store.read() as c:
+        earlier = releases.earlier(c, who.sandbox.versions)
+    made = gate.recomputer.assess(
+        Question("preview", sql, sources, dict(answer.result), earlier, expected=None, protect=True)
+    )
+    return {"canonical_sql": canonical, **author_preview(made)}

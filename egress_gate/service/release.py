@@ -1,0 +1,170 @@
+"""From approved to released: what was reviewed is what leaves, hashed again, judged again if others left meanwhile."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from ledger.entry import Entry
+from store.database import Transaction
+
+from egress_gate.domain.item import Kind
+from egress_gate.domain.request import Party, State, Verb, move
+from egress_gate.render.bundle import Part, bundle_bytes
+from egress_gate.render.certificate import certificate_facts
+from egress_gate.render.table import table_from_assessment
+from egress_gate.service.check import LostLease
+from egress_gate.service.gate import Gate
+from egress_gate.store import catalogue, releases, requests
+from egress_gate.store.releases import PublishedItem
+from egress_gate.store.requests import CheckRow, RequestRow
+from store.clock import stamp
+
+_GATE = [Party.GATE]
+
+
+def prepare(gate: Gate, number: int, at: datetime) -> RequestRow | None:
+    """Take an approved request up for release, or take over from a worker that died; None when there is none."""
+    now, until = stamp(at), stamp(at + gate.lease)
+    with gate.store.read() as c:
+        row = requests.fetch(c, number)
+    if row is None or not _preparable(row, now):
+        return None
+    with gate.store.transaction(at) as t:
+        row = requests.fetch(t, number)
+        if row is None or not _preparable(row, now):
+            raise LostLease
+        state = row.state if row.state is State.RELEASING else move(row.state, Verb.PREPARE, _GATE)
+        row = requests.set_state(t, row, state, row.updated_at, lease_until=until)
+        t.record(_entry("request.claimed", row))
+        return row
+
+
+def _preparable(row: RequestRow, now: str) -> bool:
+    free = row.lease_until is None or row.lease_until <= now
+    return row.state in (State.APPROVED, State.RELEASING) and free
+
+
+def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
+    """Write the bundle and let it go, in one transaction. Done twice, it is done once.
+
+    When another release left from the same data since the check, nothing leaves: the request becomes a new revision
+    and is judged and reviewed again (DESIGN.md, invariant 7).
+    """
+    with gate.store.read() as c:
+        checks = requests.checks(c, row.id, row.revision)
+        items = requests.items(c, row.id, row.revision)
+    if _overtaken(gate, checks):
+        return _recheck(gate, row, at)
+    files, published = [], []
+    kinds = {i.name: i for i in items}
+    for check in checks:
+        item = kinds[check.item]
+        if item.kind is Kind.TABLE and check.protected is not None:
+            assessment = json.loads(gate.blobs.read(check.protected))
+            table = table_from_assessment(assessment)
+            files += [Part(f"{check.item}.csv", table.csv()), Part(f"{check.item}.parquet", table.parquet())]
+            published.append(
+                PublishedItem(check.item, check.lineage, check.canonical_sql or "", table.suppressed_keys(), None)
+            )
+        elif item.blob is not None:
+            files.append(Part(check.item, gate.blobs.read(item.blob)))
+    return _let_go(gate, row, checks, files, published, at)
+
+
+def _let_go(
+    gate: Gate,
+    row: RequestRow,
+    checks: tuple[CheckRow, ...],
+    files: list[Part],
+    published: list[PublishedItem],
+    at: datetime,
+) -> RequestRow:
+    now = stamp(at)
+    versions = sorted({v for k in checks for v in k.lineage})
+    with gate.store.read() as c:
+        digests = catalogue.digests(c, versions)
+        decided = requests.decision(c, row.id, row.revision)
+        given = requests.reviews(c, row.id, row.revision)
+    if decided is None or not files:
+        raise LostLease
+    facts = certificate_facts(row, checks, decided, given, files, digests, now)
+    certificate = gate.notary.certify(facts)
+    bundle = bundle_bytes(files, certificate, facts)
+    bundle_digest, certificate_digest = gate.blobs.put(bundle), gate.blobs.put(certificate)
+    with gate.store.transaction(at) as t:
+        held = _still_held(t, row)
+        if releases.release_ids(t, versions) - set(_audited(checks)):
+            raise LostLease  # overtaken in the last moment: the next round sees it and checks again
+        state = move(held.state, Verb.RELEASE, _GATE)
+        held = requests.set_state(t, held, state, now)
+        number = releases.insert_release(t, row.id, row.revision, bundle_digest, certificate_digest, now)
+        releases.insert_published(t, number, published)
+        t.record(
+            _entry(
+                "request.released",
+                held,
+                release=number,
+                bundle=bundle_digest,
+                certificate=certificate_digest,
+                outputs={p.name: p.digest for p in files},
+                versions=versions,
+            )
+        )
+        return held
+
+
+def _audited(checks: tuple[CheckRow, ...]) -> frozenset[int]:
+    """Earlier releases that every one of the checks knew."""
+    sets = [frozenset(k.audited_against) for k in checks]
+    return frozenset.intersection(*sets) if sets else frozenset()
+
+
+def _overtaken(gate: Gate, checks: tuple[CheckRow, ...]) -> bool:
+    versions = {v for k in checks for v in k.lineage}
+    with gate.store.read() as c:
+        return bool(releases.release_ids(c, versions) - _audited(checks))
+
+
+def _recheck(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
+    with gate.store.transaction(at) as t:
+        held = _still_held(t, row)
+        wanted = requests.items(t, held.id, held.revision)
+        state = move(held.state, Verb.RECHECK, _GATE)
+        held = requests.set_state(t, held, state, stamp(at), revision=held.revision + 1)
+        requests.insert_items(t, held.id, held.revision, wanted)
+        t.record(_entry("request.rechecked", held, reason="other-releases-left"))
+        return held
+
+
+def put_off(gate: Gate, row: RequestRow, trouble: dict[str, str], at: datetime, wait: timedelta) -> RequestRow:
+    """The release could not be written; it stays `releasing` with the reason and is tried again."""
+    with gate.store.transaction(at) as t:
+        held = _still_held(t, row)
+        held = requests.set_state(
+            t,
+            held,
+            held.state,
+            held.updated_at,
+            lease_until=stamp(at + wait),
+            trouble=requests.canonical(trouble),
+        )
+        t.record(_entry("request.delayed", held, reason=trouble["code"]))
+        return held
+
+
+def _still_held(t: Transaction, row: RequestRow) -> RequestRow:
+    held = requests.fetch(t, row.id)
+    same = held is not None and (held.state, held.revision, held.lease_until) == (
+        row.state,
+        row.revision,
+        row.lease_until,
+    )
+    if held is None or not same:
+        raise LostLease
+    return held
+
+
+def _entry(kind: str, row: RequestRow, **facts: object) -> Entry:
+    subject = {"request": row.name, "project": row.project}
+    return Entry(kind, "gate", subject, {"revision": row.revision, "state": row.state.value, **facts})

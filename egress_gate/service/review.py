@@ -1,0 +1,158 @@
+"""Approve, return, reject. Policy decides who may and when it is enough; Python also never lets an author review."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ledger.entry import Entry
+from sqlalchemy import Connection
+from store.database import Transaction
+
+from egress_gate.domain.request import Party, State, edge_for, move
+from egress_gate.domain.review import VERB_OF, Review, ReviewRefused, ReviewVerdict, checked_reason, checked_reviewer
+from egress_gate.policy.ask import Permission, permission_from
+from egress_gate.policy.facts import Person, review_input
+from egress_gate.service.errors import Conflict
+from egress_gate.service.gate import Gate
+from egress_gate.service.reading import Dossier, visible
+from egress_gate.store import requests
+from egress_gate.store.requests import RequestRow, ReviewRow
+from store.clock import stamp
+
+_ATTEMPTS = 4
+
+
+class Overtaken(Exception):
+    """The request or its reviews changed between asking policy and writing."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a reviewer says: a verdict on the whole, a reason in words, and, if they wish, a verdict for each item."""
+
+    verdict: ReviewVerdict
+    reason: str
+    items: Mapping[str, ReviewVerdict] = field(default_factory=dict)
+
+    def checked(self, names: set[str]) -> Opinion:
+        """Raises ReviewRefused when the parts contradict the whole or name an output that is not there."""
+        unknown = sorted(set(self.items) - names)
+        if unknown:
+            raise ReviewRefused(
+                f"There is no output called {unknown[0]} in this revision.",
+                why="A verdict names an output of the revision that was reviewed.",
+                do="Reload the page and review again.",
+            )
+        against = sorted(n for n, v in self.items.items() if v is not ReviewVerdict.APPROVE)
+        if self.verdict is ReviewVerdict.APPROVE and against:
+            raise ReviewRefused(
+                f"The request cannot be approved while {against[0]} is not.",
+                why="A request leaves as a whole, so every output in it must be approved.",
+                do="Return the request, or approve that output too.",
+            )
+        return Opinion(self.verdict, checked_reason(self.reason), dict(self.items))
+
+
+def review(gate: Gate, person: Person, number: int, opinion: Opinion, at: datetime, revision: int) -> RequestRow:
+    """Record one reviewer's verdict on `revision`, the one they saw; the request moves when policy says it is enough.
+
+    The same verdict sent twice (a double click, a lost answer) is one review. Two people at once: the second is judged
+    again on what the first one left.
+    """
+    for _ in range(_ATTEMPTS):
+        found = visible(gate, person, number, at)
+        with gate.store.read() as c:
+            earlier = requests.reviews(c, number, found.request.revision)
+            names = {i.name for i in requests.items(c, number, found.request.revision)}
+        if _repeated(found.request, earlier, person, opinion, revision):
+            return found.request
+        _require_current(found.request, revision)
+        said = opinion.checked(names)
+        permission = permission_to_review(gate, person, found, earlier, said.verdict, at)
+        checked_reviewer(person.name, found.request.author, [r.review for r in earlier])
+        permission.require(f"{said.verdict.value} this request")
+        try:
+            return _record(gate, person, found.request, earlier, said, permission, at)
+        except Overtaken:
+            continue
+    raise Conflict(
+        "Others are deciding on this request at the same moment.",
+        why="Each verdict is judged on what the earlier ones left.",
+        do="Reload the page and send yours again.",
+    )
+
+
+def permission_to_review(
+    gate: Gate, person: Person, found: Dossier, earlier: tuple[ReviewRow, ...], verdict: ReviewVerdict, at: datetime
+) -> Permission:
+    """``release/review``: may they, and would it be enough. Raises PolicyUnavailable."""
+    with gate.store.read() as c:
+        decided = requests.decision(c, found.request.id, found.request.revision)
+    obligations = decided.obligations.facts() if decided else {}
+    facts = review_input(verdict.value, person, found.facts(), [r.review for r in earlier], obligations, at)
+    return permission_from(gate.engine.query("release/review", facts).result)
+
+
+def _repeated(row: RequestRow, earlier: tuple[ReviewRow, ...], person: Person, opinion: Opinion, revision: int) -> bool:
+    return revision == row.revision and any(
+        r.review.reviewer == person.name
+        and r.review.verdict is opinion.verdict
+        and r.review.reason == opinion.reason.strip()
+        for r in earlier
+    )
+
+
+def _require_current(row: RequestRow, revision: int) -> None:
+    if revision != row.revision:
+        raise Conflict(
+            f"Revision {revision} is no longer the current one.",
+            why="The author sent a new revision while you were reading, and only what was reviewed may leave.",
+            do=f"Review revision {row.revision}.",
+        )
+
+
+def _record(
+    gate: Gate,
+    person: Person,
+    seen: RequestRow,
+    earlier: tuple[ReviewRow, ...],
+    said: Opinion,
+    permission: Permission,
+    at: datetime,
+) -> RequestRow:
+    """Raises Overtaken when something moved since policy was asked; then it must be asked again."""
+    now = stamp(at)
+    verb = VERB_OF[said.verdict]
+    moves = said.verdict is not ReviewVerdict.APPROVE or permission.complete
+    state = move(seen.state, verb, [Party.REVIEWER])
+    with gate.store.transaction(at) as t:
+        if not _unchanged(t, seen, earlier):
+            raise Overtaken
+        made = Review(person.name, said.verdict, said.reason)
+        review_id = requests.insert_review(t, seen.id, seen.revision, made, now)
+        requests.insert_item_verdicts(t, review_id, {n: v.value for n, v in said.items.items()})
+        subject = {"request": seen.name, "project": seen.project}
+        facts = {"revision": seen.revision, "verdict": said.verdict.value, "complete": moves}
+        t.record(Entry("review.given", person.name, subject, facts))
+        if not moves:
+            return seen
+        row = requests.set_state(t, seen, state, now)
+        t.record(Entry(f"request.{state.value}", person.name, subject, {"revision": seen.revision}))
+        return row
+
+
+def _unchanged(c: Connection | Transaction, seen: RequestRow, earlier: tuple[ReviewRow, ...]) -> bool:
+    held = requests.fetch(c, seen.id)
+    count = len(requests.reviews(c, seen.id, seen.revision))
+    return held is not None and (held.state, held.revision) == (seen.state, seen.revision) and count == len(earlier)
+
+
+def off_because(row: RequestRow, verdict: ReviewVerdict) -> str | None:
+    """Why the button for `verdict` is off as far as the state alone can tell; None when it is on."""
+    if edge_for(row.state, VERB_OF[verdict]) is not None:
+        return None
+    if row.state in (State.SUBMITTED, State.CHECKING):
+        return "The gate has not finished its check yet."
+    return f"The request is {row.state.words}; only one in review can be decided."

@@ -1,0 +1,144 @@
+"""Releases, what they published, and who downloaded them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from store.database import Transaction
+
+from egress_gate.service.ports import EarlierTable
+from egress_gate.store.requests import canonical
+from store import schema as s
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    id: int
+    request: int
+    revision: int
+    bundle: str
+    certificate: str
+    released_at: str
+    revoked_at: str | None
+    revoked_by: str | None
+    revoke_reason: str | None
+
+
+def _release(row: Any) -> ReleaseRow:
+    return ReleaseRow(
+        row.id,
+        row.request,
+        row.revision,
+        row.bundle,
+        row.certificate,
+        row.released_at,
+        row.revoked_at,
+        row.revoked_by,
+        row.revoke_reason,
+    )
+
+
+def fetch(c: Connection | Transaction, number: int) -> ReleaseRow | None:
+    row = c.execute(select(s.release).where(s.release.c.id == number)).first()
+    return _release(row) if row else None
+
+
+def of_request(c: Connection | Transaction, request: int) -> ReleaseRow | None:
+    row = c.execute(select(s.release).where(s.release.c.request == request)).first()
+    return _release(row) if row else None
+
+
+def insert_release(t: Transaction, request: int, revision: int, bundle: str, certificate: str, at: str) -> int:
+    result = t.execute(
+        insert(s.release)
+        .values(request=request, revision=revision, bundle=bundle, certificate=certificate, released_at=at)
+        .returning(s.release.c.id)
+    )
+    return int(result.scalar_one())
+
+
+@dataclass(frozen=True)
+class PublishedItem:
+    item: str
+    versions: tuple[str, ...]
+    canonical_sql: str
+    suppressed: tuple[Mapping[str, Any], ...]
+    rounding_base: int | None
+
+
+def insert_published(t: Transaction, release: int, published: Iterable[PublishedItem]) -> None:
+    rows = [
+        {
+            "release": release,
+            "item": p.item,
+            "version": version,
+            "canonical_sql": p.canonical_sql,
+            "suppressed": canonical(list(p.suppressed)),
+            "rounding_base": p.rounding_base,
+        }
+        for p in published
+        for version in p.versions
+    ]
+    if rows:
+        t.execute(insert(s.released_table), rows)
+
+
+def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[EarlierTable, ...]:
+    """Every table that already left from any of these versions, revoked ones too: copies cannot be recalled."""
+    table = s.released_table
+    query = (
+        select(
+            table.c.release,
+            table.c.item,
+            table.c.canonical_sql,
+            table.c.suppressed,
+            table.c.rounding_base,
+            s.release.c.request,
+        )
+        .join(s.release, s.release.c.id == table.c.release)
+        .where(table.c.version.in_(sorted(set(versions))))
+        .distinct()
+        .order_by(table.c.release, table.c.item)
+    )
+    return tuple(
+        EarlierTable(
+            release=r.release,
+            request=r.request,
+            item=r.item,
+            sql=r.canonical_sql,
+            suppressed=tuple(json.loads(r.suppressed)),
+            rounding_base=r.rounding_base,
+        )
+        for r in c.execute(query)
+    )
+
+
+def release_ids(c: Connection | Transaction, versions: Iterable[str]) -> frozenset[int]:
+    table = s.released_table
+    query = select(table.c.release).where(table.c.version.in_(sorted(set(versions)))).distinct()
+    return frozenset(r.release for r in c.execute(query))
+
+
+def set_revoked(t: Transaction, number: int, by: str, reason: str, at: str) -> None:
+    t.execute(
+        update(s.release).where(s.release.c.id == number).values(revoked_at=at, revoked_by=by, revoke_reason=reason)
+    )
+
+
+def insert_download(t: Transaction, release: int, person: str, at: str) -> None:
+    t.execute(insert(s.download).values(release=release, person=person, downloaded_at=at))
+
+
+@dataclass(frozen=True)
+class DownloadRow:
+    person: str
+    downloaded_at: str
+
+
+def downloads(c: Connection, release: int) -> tuple[DownloadRow, ...]:
+    query = select(s.download).where(s.download.c.release == release).order_by(s.download.c.id)
+    return tuple(DownloadRow(r.person, r.downloaded_at) for r in c.execute(query))

@@ -1,0 +1,303 @@
+"""Requests, their items, checks, decisions and reviews as rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+from store.database import Transaction
+
+from egress_gate.domain.decision import Obligations, Outcome, Reason, obligations_from, reasons_from
+from egress_gate.domain.finding import Finding, finding_from
+from egress_gate.domain.item import Item, Kind
+from egress_gate.domain.request import State, request_name
+from egress_gate.domain.review import Review, ReviewVerdict
+from store import schema as s
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    id: int
+    project: str
+    author: str
+    sandbox: str | None
+    title: str
+    purpose: str
+    context: str
+    state: State
+    revision: int
+    created_at: str
+    updated_at: str
+    lease_until: str | None
+    trouble: Mapping[str, str] | None
+    risk: int
+
+    @property
+    def name(self) -> str:
+        return request_name(self.id)
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    item: str
+    findings: tuple[Finding, ...]
+    assessment: str | None
+    protected: str | None
+    lineage: tuple[str, ...]
+    canonical_sql: str | None
+    audited_against: tuple[int, ...]
+    checked_at: str
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    id: int
+    revision: int
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    obligations: Obligations
+    engine: str
+    policy_digest: str
+    input: str
+    decided_at: str
+
+
+@dataclass(frozen=True)
+class ReviewRow:
+    id: int
+    revision: int
+    review: Review
+    reviewed_at: str
+
+
+def request_from(row: Any) -> RequestRow:
+    return RequestRow(
+        id=row.id,
+        project=row.project,
+        author=row.author,
+        sandbox=row.sandbox,
+        title=row.title,
+        purpose=row.purpose,
+        context=row.context,
+        state=State(row.state),
+        revision=row.revision,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        lease_until=row.lease_until,
+        trouble=json.loads(row.trouble) if row.trouble else None,
+        risk=row.risk,
+    )
+
+
+def fetch(c: Connection | Transaction, number: int) -> RequestRow | None:
+    row = c.execute(select(s.release_request).where(s.release_request.c.id == number)).first()
+    return request_from(row) if row else None
+
+
+def by_client_key(c: Connection | Transaction, author: str, key: str) -> RequestRow | None:
+    table = s.release_request
+    row = c.execute(select(table).where(table.c.author == author, table.c.client_key == key)).first()
+    return request_from(row) if row else None
+
+
+def items(c: Connection | Transaction, number: int, revision: int) -> tuple[Item, ...]:
+    table = s.request_item
+    query = select(table).where(table.c.request == number, table.c.revision == revision).order_by(table.c.name)
+    return tuple(Item(r.name, Kind(r.kind), r.sql, r.blob, json.loads(r.declared)) for r in c.execute(query))
+
+
+def insert_request(t: Transaction, row: RequestRow, client_key: str | None) -> int:
+    """The new request's number."""
+    result = t.execute(
+        insert(s.release_request)
+        .values(
+            project=row.project,
+            author=row.author,
+            sandbox=row.sandbox,
+            title=row.title,
+            purpose=row.purpose,
+            context=row.context,
+            state=row.state.value,
+            revision=row.revision,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            client_key=client_key,
+        )
+        .returning(s.release_request.c.id)
+    )
+    return int(result.scalar_one())
+
+
+def insert_items(t: Transaction, number: int, revision: int, wanted: Iterable[Item]) -> None:
+    rows = [
+        {
+            "request": number,
+            "revision": revision,
+            "name": i.name,
+            "kind": i.kind.value,
+            "sql": i.sql,
+            "blob": i.blob,
+            "declared": canonical(i.declared),
+        }
+        for i in wanted
+    ]
+    t.execute(insert(s.request_item), rows)
+
+
+def set_state(t: Transaction, row: RequestRow, state: State, at: str, **more: Any) -> RequestRow:
+    """Write the new state and forget what it waited for; `more` are further columns."""
+    values: dict[str, Any] = {"state": state.value, "updated_at": at, "trouble": None, "lease_until": None, **more}
+    t.execute(update(s.release_request).where(s.release_request.c.id == row.id).values(**values))
+    kept = {k: v for k, v in values.items() if k in ("revision", "lease_until", "risk")}
+    return replace(row, state=state, updated_at=at, trouble=None, **kept)
+
+
+def checks(c: Connection | Transaction, number: int, revision: int) -> tuple[CheckRow, ...]:
+    table = s.item_check
+    query = select(table).where(table.c.request == number, table.c.revision == revision).order_by(table.c.item)
+    return tuple(
+        CheckRow(
+            item=r.item,
+            findings=tuple(finding_from(f) for f in json.loads(r.findings)),
+            assessment=r.assessment,
+            protected=r.protected,
+            lineage=tuple(json.loads(r.lineage)),
+            canonical_sql=r.canonical_sql,
+            audited_against=tuple(json.loads(r.audited_against)),
+            checked_at=r.checked_at,
+            seconds=json.loads(r.seconds),
+        )
+        for r in c.execute(query)
+    )
+
+
+def insert_check(t: Transaction, number: int, revision: int, check: CheckRow) -> None:
+    t.execute(
+        insert(s.item_check).values(
+            request=number,
+            revision=revision,
+            item=check.item,
+            findings=canonical([f.facts() for f in check.findings]),
+            assessment=check.assessment,
+            protected=check.protected,
+            lineage=canonical(list(check.lineage)),
+            canonical_sql=check.canonical_sql,
+            audited_against=canonical(list(check.audited_against)),
+            checked_at=check.checked_at,
+            seconds=canonical(dict(check.seconds)),
+        )
+    )
+
+
+def decision_from(row: Any) -> DecisionRow:
+    return DecisionRow(
+        id=row.id,
+        revision=row.revision,
+        outcome=Outcome(row.outcome),
+        reasons=reasons_from(json.loads(row.reasons)),
+        obligations=obligations_from(json.loads(row.obligations)),
+        engine=row.engine,
+        policy_digest=row.policy_digest,
+        input=row.input,
+        decided_at=row.decided_at,
+    )
+
+
+def decision(c: Connection | Transaction, number: int, revision: int) -> DecisionRow | None:
+    """The latest decision on this revision."""
+    table = s.decision
+    query = (
+        select(table)
+        .where(table.c.request == number, table.c.revision == revision)
+        .order_by(table.c.id.desc())
+        .limit(1)
+    )
+    row = c.execute(query).first()
+    return decision_from(row) if row else None
+
+
+def insert_decision(t: Transaction, number: int, made: DecisionRow) -> None:
+    t.execute(
+        insert(s.decision).values(
+            request=number,
+            revision=made.revision,
+            outcome=made.outcome.value,
+            reasons=canonical([r.facts() for r in made.reasons]),
+            obligations=canonical(made.obligations.facts()),
+            engine=made.engine,
+            policy_digest=made.policy_digest,
+            input=made.input,
+            decided_at=made.decided_at,
+        )
+    )
+
+
+def reviews(c: Connection | Transaction, number: int, revision: int | None = None) -> tuple[ReviewRow, ...]:
+    """Reviews of one revision, or of all, oldest first."""
+    table = s.review
+    query = select(table).where(table.c.request == number).order_by(table.c.id)
+    if revision is not None:
+        query = query.where(table.c.revision == revision)
+    return tuple(
+        ReviewRow(r.id, r.revision, Review(r.reviewer, ReviewVerdict(r.verdict), r.reason), r.reviewed_at)
+        for r in c.execute(query)
+    )
+
+
+def insert_review(t: Transaction, number: int, revision: int, made: Review, at: str) -> int:
+    result = t.execute(
+        insert(s.review)
+        .values(
+            request=number,
+            revision=revision,
+            reviewer=made.reviewer,
+            verdict=made.verdict.value,
+            reason=made.reason,
+            reviewed_at=at,
+        )
+        .returning(s.review.c.id)
+    )
+    return int(result.scalar_one())
+
+
+def insert_item_verdicts(t: Transaction, review: int, verdicts: Mapping[str, str]) -> None:
+    if verdicts:
+        t.execute(
+            insert(s.item_review),
+            [{"review": review, "item": item, "verdict": verdict} for item, verdict in sorted(verdicts.items())],
+        )
+
+
+def item_verdicts(c: Connection, review_ids: Iterable[int]) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = {}
+    query = select(s.item_review).where(s.item_review.c.review.in_(sorted(set(review_ids))))
+    for row in c.execute(query):
+        found.setdefault(row.review, {})[row.item] = row.verdict
+    return found
+
+
+def waiting(c: Connection, now: str, limit: int) -> tuple[RequestRow, ...]:
+    """What the worker should take up, oldest first: submitted, approved, or left by a worker that died."""
+    table = s.release_request
+    free = (table.c.lease_until.is_(None)) | (table.c.lease_until <= now)
+    query = (
+        select(table)
+        .where(table.c.state.in_([State.SUBMITTED, State.CHECKING, State.APPROVED, State.RELEASING]), free)
+        .order_by(table.c.updated_at, table.c.id)
+        .limit(limit)
+    )
+    return tuple(request_from(r) for r in c.execute(query))
+
+
+def count_by_state(c: Connection) -> dict[State, int]:
+    table = s.release_request
+    query = select(table.c.state, func.count()).group_by(table.c.state)
+    return {State(state): n for state, n in c.execute(query)}
