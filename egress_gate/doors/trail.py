@@ -1,0 +1,125 @@
+"""The session's trail: what was shown, refused, executed and imported, written in batches with a ledger entry each.
+
+A batch is a period's total per sandbox, so that ten thousand messages are one row and one entry. What happened since
+the last batch is held in memory for at most `PERIOD` seconds; a clean stop writes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from egress_gate.doors.sandboxes import Sandbox
+from store.clock import now
+
+PERIOD = 30.0
+MOST_LISTED = 50
+MOST_TEXT = 200
+log = logging.getLogger("glovebox.doors")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the trail. ``digest`` is of what it is about: the code, uploaded bytes, or the facts themselves."""
+
+    kind: str
+    digest: str
+    size: int
+    facts: dict[str, Any]
+    at: datetime
+
+
+def canonical(facts: Any) -> str:
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of(facts: Any) -> str:
+    return hashlib.sha256(canonical(facts).encode()).hexdigest()
+
+
+class Book(Protocol):
+    def write(self, batches: list[tuple[Sandbox, list[Event]]], at: datetime) -> None:
+        """Store all batches and their ledger entries in one transaction. Blocking."""
+
+
+@dataclass
+class Page:
+    """What one sandbox's browser saw and was refused since the last batch."""
+
+    sandbox: Sandbox
+    shown: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    refused: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    events: list[Event] = field(default_factory=list)
+
+    def events_at(self, at: datetime) -> list[Event]:
+        made = list(self.events)
+        if self.answers:
+            facts: dict[str, Any] = {"bytes": dict(self.shown), "answers": dict(self.answers)}
+            made.append(Event("shown", digest_of(facts), sum(self.shown.values()), facts, at))
+        if self.refused:
+            listed = [
+                {"code": code, "what": what, "path": path, "times": times}
+                for (code, what, path), times in self.refused.most_common(MOST_LISTED)
+            ]
+            facts = {"refused": listed, "times": sum(self.refused.values())}
+            made.append(Event("refused", digest_of(facts), 0, facts, at))
+        return made
+
+
+class Trail:
+    """Counts in memory, cheap enough for every message; `flush` hands the batch to the book in a thread."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._pages: dict[str, Page] = {}
+        self._waiting: list[tuple[Sandbox, list[Event]]] = []
+        self._writing = asyncio.Lock()
+
+    def _page(self, sandbox: Sandbox) -> Page:
+        page = self._pages.get(sandbox.id)
+        if page is None:
+            page = self._pages[sandbox.id] = Page(sandbox)
+        return page
+
+    def shown(self, sandbox: Sandbox, route: str, size: int) -> None:
+        page = self._page(sandbox)
+        page.shown[route] += size
+        page.answers[route] += 1
+
+    def refused(self, sandbox: Sandbox, code: str, method: str, path: str) -> None:
+        page = self._page(sandbox)
+        key = (code, method[:16], path[:MOST_TEXT])
+        if key in page.refused or len(page.refused) < 4 * MOST_LISTED:
+            page.refused[key] += 1
+        else:
+            page.refused[code, "…", "…"] += 1
+
+    def happened(self, sandbox: Sandbox, event: Event) -> None:
+        self._page(sandbox).events.append(event)
+
+    async def flush(self) -> None:
+        """Write what is counted. When the store is away the batch is kept and tried again."""
+        async with self._writing:
+            at = now()
+            pages, self._pages = self._pages, {}
+            self._waiting += [(page.sandbox, page.events_at(at)) for page in pages.values()]
+            if not self._waiting:
+                return
+            await asyncio.to_thread(self._book.write, self._waiting, at)
+            self._waiting = []
+
+    async def keep(self) -> None:
+        """Flush every `PERIOD` seconds for ever; a failure is logged and tried again, never dropped."""
+        while True:
+            await asyncio.sleep(PERIOD)
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("the session trail could not be written; it is kept and tried again")
