@@ -21,7 +21,7 @@ LABEL_HOME = "glovebox.home"
 LABEL_SANDBOX = "glovebox.sandbox"
 LABEL_ROLE = "glovebox.role"
 
-# Host facts and other tenants' names stand in these; a file is hidden by an empty one, a folder by an empty read-only one.
+# Host facts and other tenants' names stand in these. A file is hidden by an empty one, a folder by a read-only one.
 MASKED_PATHS: tuple[str, ...] = (
     "/proc/acpi",
     "/proc/asound",
@@ -90,13 +90,13 @@ MASKED_PATHS: tuple[str, ...] = (
     "/sys/module",
     "/sys/power",
 )
-READONLY_PATHS: tuple[str, ...] = ("/proc/sys",)
+READONLY_PATHS: tuple[str, ...] = ("/proc/sys", "/sys/fs/cgroup")
 CPU_PERIOD = 100_000
 
 
 @dataclass(frozen=True)
 class HardeningProfile:
-    """What must be in force in a running sandbox. Sizes in bytes; a number here is also what the proof compares with."""
+    """What must be in force in a running sandbox; the proof compares with these very numbers. Sizes in bytes."""
 
     runtime: str
     memory: int
@@ -150,7 +150,7 @@ class HardeningProfile:
 
 @dataclass(frozen=True)
 class Bind:
-    """One folder of the host seen inside. ``slave`` lets mounts that the host makes later under ``source`` appear inside."""
+    """One folder of the host seen inside. ``slave``: what the host mounts later under ``source`` appears inside."""
 
     source: str
     target: str

@@ -1,7 +1,7 @@
 """The sandbox image, made in steps that each run once: the base, the wheels, the packages, the image.
 
-Every step is an "ensure": it is keyed by a digest of all that goes into it, so a second run looks the key up and returns
-in milliseconds, and a run that was cut short continues. The image itself is built with no network at all.
+Every step is an "ensure": it is keyed by a digest of all that goes into it, so a second run looks the key up and
+returns in milliseconds, and a run that was cut short continues. The image itself is built with no network at all.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def base_tag() -> str:
 
 
 def build_base(settings: Settings, progress: Progress = silent, *, prefer: str = "registry") -> str:
-    """Ensure the base image; its tag. From the official Python image where a registry answers, else from Debian's packages.
+    """Ensure the base image; its tag. The official Python image where a registry answers, else Debian's packages.
 
     ``prefer="debian"`` goes straight to mmdebstrap. Raises ImageFault when neither can be had.
     """
@@ -86,7 +86,7 @@ def _debootstrap(client: docker.DockerClient, tag: str, settings: Settings, refu
         raise ImageFault(
             "The sandbox's base image could not be made.",
             why="No container registry answered, and mmdebstrap is not installed.",
-            do="Install mmdebstrap (apt-get install mmdebstrap) or give the engine access to a registry, then run again.",
+            do="Install mmdebstrap (apt-get install mmdebstrap) or let the engine reach a registry, then run again.",
             private=refused,
         )
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def _drop_stages(client: docker.DockerClient) -> None:
     """The stage that unpacked the wheels is not needed again: the key decides, not the engine's cache."""
     for image in client.images.list(filters={"label": f"{STAGE_LABEL}=wheels", "dangling": True}):
         try:
-            client.images.remove(image.id)
+            client.images.remove(str(image.id))
         except APIError as kept:
             if kept.status_code not in (404, 409):
                 raise
@@ -275,7 +275,7 @@ def _context(parts: Iterable[tuple[Path, str]]) -> io.BufferedRandom:
             with path.open("rb") as content:
                 tar.addfile(member, content)
     spool.seek(0)
-    return spool  # type: ignore[return-value]
+    return spool
 
 
 def _files_under(folder: Path) -> list[Path]:
@@ -296,7 +296,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 def _image_id(client: docker.DockerClient, tag: str) -> str | None:
     try:
-        return str(client.api.inspect_image(tag)["Id"])
+        return str(client.images.get(tag).id)
     except ImageNotFound:
         return None
 

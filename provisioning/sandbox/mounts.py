@@ -1,4 +1,4 @@
-"""What a sandbox sees of the host: its door sockets, its home, its datasets. Made before a start, removed after the end.
+"""What a sandbox sees of the host: its door sockets, its home, its datasets; made before a start, removed after.
 
 Every verb is an "ensure": it can run twice, and `sweep` in `sweeping.py` clears what a crash left. Host code here never
 goes below ``serve/`` or ``home/``, the two folders that a sandbox can write: it mounts there, unmounts there, no more.
@@ -180,7 +180,7 @@ def _mount_command(kind: str, options: str, source: str, target: Path) -> str:
 
 
 def _overlay_command(source: Path, empty: Path, target: Path) -> str:
-    """Layers are named by descriptor: their host paths would stand in the sandbox's mount list, and may hold any character."""
+    """Layers are named by descriptor: a host path would stand in the sandbox's list and may hold any sign."""
     opened = f"exec 8<{shlex.quote(str(source))} 9<{shlex.quote(str(empty))}"
     options = f"ro,{SEALED},lowerdir=/proc/self/fd/8:/proc/self/fd/9"
     return f"{opened}\n{_mount_command('overlay', options, 'overlay', target)}\nexec 8<&- 9<&-"
@@ -188,7 +188,7 @@ def _overlay_command(source: Path, empty: Path, target: Path) -> str:
 
 # -- homes ------------------------------------------------------------------------------------------------------------
 def ensure_home(image: Path, size: int, uid: int) -> None:
-    """Ensure the ext4 image of a home, owned by ``uid`` inside; made whole or not at all. An existing one is left as it is."""
+    """Ensure the ext4 image of a home, owned by ``uid`` inside; made whole or not at all. An existing one stays."""
     if image.exists():
         return
     image.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

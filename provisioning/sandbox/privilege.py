@@ -1,7 +1,7 @@
 """The few commands that need root on the host: mounting, and looking at another user's process.
 
-As root they are run as they are. As a member of the docker group, who is as mighty as root but is not root, they are run
-by a short-lived privileged helper container in the host's mount namespace. Everything else of the product needs no root.
+As root they are run as they are. As a member of the docker group, who is as mighty as root but is not root, they are
+run by a short-lived privileged helper container in the host's mount namespace. Everything else needs no root.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ThroughEngine:
                 stderr=False,
             )
         except ContainerError as failure:
-            raise _failed(bytes(failure.stderr or b"").decode("utf-8", "replace")) from failure
+            raise _failed(_decoded(failure.stderr)) from failure
         except (APIError, DockerException) as failure:
             raise EngineFault(
                 "The sandbox's mounts were not changed.",
@@ -76,7 +76,7 @@ class ThroughEngine:
                 do="Check that Docker runs and that you may use it, then start the workspace again.",
                 private=str(failure),
             ) from failure
-        return bytes(said).decode("utf-8", "replace")
+        return _decoded(said)
 
 
 def privilege_for(settings: Settings, client: docker.DockerClient) -> Privilege:
@@ -135,3 +135,7 @@ def _failed(stderr: str) -> MountFault:
 
 def _without_paths(line: str) -> str:
     return " ".join("…" if "/" in word else word for word in line.split()).rstrip(".")
+
+
+def _decoded(said: object) -> str:
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said or "")
