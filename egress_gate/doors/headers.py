@@ -63,7 +63,7 @@ def refuse_encoding(headers: Mapping[str, str]) -> None:
 
 def location(value: str, prefix: str, at: str) -> str:
     """A redirect rewritten to a path under ``prefix``. Raises SandboxMisbehaved for one that leads elsewhere."""
-    if len(value) > 4 * MOST_HEADER or re.search(r"[\x00-\x20\x7f\\]", value):
+    if not value or len(value) > 4 * MOST_HEADER or re.search(r"[\x00-\x20\x7f\\]", value):
         raise misbehaved("its redirect is not an address")
     target = urlsplit(value)
     if target.scheme or target.netloc or value.startswith("//"):

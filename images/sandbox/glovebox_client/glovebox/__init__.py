@@ -1,0 +1,32 @@
+"""Work on granted data, and ask to take results out.
+
+    import glovebox
+
+    glovebox.tables()                                  # what is granted to this project
+    glovebox.sql("SELECT count(*) FROM nafld1")        # DuckDB over the granted tables
+    glovebox.preview("SELECT …")                       # what the gate would hide, before asking
+    glovebox.release("SELECT …", title="…", purpose="…")
+    glovebox.requests()                                # where my requests stand
+    glovebox.request("R-17").withdraw()
+
+A release is asked for as SQL. The gate computes it again from the data, protects it, and writes the file that leaves.
+"""
+
+from glovebox.errors import GateUnreachable, GloveboxError, Refused, show_plainly
+from glovebox.release import preview, release, request, requests
+from glovebox.tables import connection, sql, tables
+
+show_plainly()
+
+__all__ = [
+    "GateUnreachable",
+    "GloveboxError",
+    "Refused",
+    "connection",
+    "preview",
+    "release",
+    "request",
+    "requests",
+    "sql",
+    "tables",
+]

@@ -1,0 +1,80 @@
+"""Asking for a release, and following it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from glovebox.door import call
+from glovebox.errors import Mistake
+from glovebox.shown import Preview, Request, Requests
+
+MOST_UPLOAD = 20 * 1024**2
+Asked: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | Any"
+
+
+def release(what: Asked, *, title: str = "", purpose: str = "", context: str = "", wait: float = 0) -> Request:
+    """Ask to take something out. Returns the request, which is stored when this returns.
+
+    ``what`` is SQL, ``{name: sql}`` for several outputs at once, a compiled table (`crosstab` and its kin), or a path
+    (``pathlib.Path``) for what cannot be computed by SQL: that takes the manual lane, where refusal is the default.
+    ``wait`` seconds, when given, until the gate has judged it. Raises Refused.
+    """
+    if not title.strip() or not purpose.strip():
+        raise Mistake(
+            "Nothing was asked for.",
+            "A release names what it is (title) and what it is for (purpose).",
+            'Add title="…" and purpose="…".',
+        )
+    body = {"title": title, "purpose": purpose, "context": context, "items": _items(what)}
+    made = Request(call("POST", "/v1/requests", body, headers={"Idempotency-Key": uuid.uuid4().hex}))
+    return made.wait(wait) if wait > 0 else made
+
+
+def _items(what: Asked) -> list[dict[str, Any]]:
+    if isinstance(what, Mapping):
+        return [_item(str(name), value) for name, value in what.items()]
+    if isinstance(what, Sequence) and not isinstance(what, str):
+        return [_item(f"table{number}", value) for number, value in enumerate(what, 1)]
+    return [_item(what.name if isinstance(what, Path) else "table1", what)]
+
+
+def _item(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, os.PathLike):
+        return {"name": name, "kind": "file", "upload": upload(Path(value))}
+    text = value if isinstance(value, str) else getattr(value, "release_sql", None)
+    if not isinstance(text, str) or not text.strip():
+        raise Mistake(
+            f"{name} cannot be asked for.",
+            f"It is a {type(value).__name__}; a release is asked for as SQL, so that the gate can compute it again.",
+            "Give the SQL text, a table made by glovebox.crosstab, groupby or pivot_table, or a pathlib.Path for the manual lane.",
+        )
+    return {"name": name, "kind": "table", "sql": text, "expected": None}
+
+
+def upload(path: Path) -> str:
+    """Hand a file to the gate's store and return its digest. Raises Mistake above 20 MiB."""
+    if not path.is_file():
+        raise Mistake(f"{path} was not handed over.", "It is not a file.", "Save it first.")
+    if path.stat().st_size > MOST_UPLOAD:
+        raise Mistake(f"{path} was not handed over.", "It is larger than 20 MiB.", "Ask for less, or for SQL outputs.")
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
+    return str(call("PUT", "/v1/uploads", path.read_bytes(), headers=headers)["sha256"])
+
+
+def preview(what: Any) -> Preview:
+    """What the gate would hide in this table, and why, without any figure. Nothing is asked for by it."""
+    return Preview(call("POST", "/v1/preview", {"sql": _item("preview", what)["sql"]}))
+
+
+def requests() -> Requests:
+    """My requests of this project, newest first."""
+    return Requests(Request(raw) for raw in call("GET", "/v1/requests")["requests"])
+
+
+def request(name: str) -> Request:
+    """One request by its name, ``R-17``."""
+    return Request(call("GET", f"/v1/requests/{name}"))

@@ -1,0 +1,225 @@
+"""The library inside a sandbox, against a gate on a unix socket: refusals as sentences first."""
+
+from __future__ import annotations
+
+import http.server
+import importlib
+import json
+import socketserver
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import duckdb
+import pytest
+
+CLIENT = Path(__file__).resolve().parents[3] / "images" / "sandbox" / "glovebox_client"
+REFUSAL = {"code": "refused", "what": "R-9 was not submitted.", "why": "It has <no> title.", "do": "Name it."}
+
+
+class Gate(http.server.BaseHTTPRequestHandler):
+    """Answers what the test laid down, and remembers what was asked."""
+
+    protocol_version = "HTTP/1.1"
+    answers: dict[tuple[str, str], tuple[int, Any]] = {}  # noqa: RUF012 - set anew by each test
+    asked: list[tuple[str, str, Any, dict[str, str]]] = []  # noqa: RUF012
+
+    def _answer(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        raw = self.rfile.read(length) if length else b""
+        sent = json.loads(raw) if "json" in self.headers.get("Content-Type", "") else raw
+        self.asked.append((self.command, self.path, sent, dict(self.headers)))
+        status, body = self.answers.get((self.command, self.path), (404, None))
+        text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PUT = _answer
+
+    def address_string(self) -> str:
+        return "sandbox"
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
+@pytest.fixture
+def glovebox(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(CLIENT))
+    yield importlib.import_module("glovebox")
+    importlib.import_module("glovebox.tables").forget()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "glovebox"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Gate]]:
+    path = str(tmp_path / "door.sock")
+    monkeypatch.setenv("GLOVEBOX_INNER", path)
+    Gate.answers, Gate.asked = {}, []
+    with Server(path, Gate) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Gate
+        server.shutdown()
+        thread.join()
+
+
+def test_a_refusal_shows_three_sentences_and_no_traceback(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["POST", "/v1/requests"] = (422, REFUSAL)
+    with pytest.raises(glovebox.Refused) as refused:
+        glovebox.release("SELECT 1", title="t", purpose="p")
+    assert refused.value._render_traceback_() == [
+        "Refused: R-9 was not submitted.\nWhy: It has <no> title.\nWhat to do: Name it."
+    ]
+    assert "&lt;no&gt;" in refused.value._repr_html_()
+    assert refused.value.code == "refused"
+
+
+def test_without_a_gate_it_says_so(glovebox: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOVEBOX_INNER", str(tmp_path / "nobody.sock"))
+    with pytest.raises(glovebox.GateUnreachable, match="could not be asked"):
+        glovebox.tables()
+
+
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (500, b"boom"), (502, {"other": 1}), (500, [])])
+def test_an_answer_in_another_shape_is_an_error(
+    glovebox: ModuleType, gate: type[Gate], answer: tuple[int, Any]
+) -> None:
+    gate.answers["GET", "/v1/tables"] = answer
+    with pytest.raises(glovebox.GloveboxError):
+        glovebox.tables()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"title": "t"}, {"purpose": "p"}, {"title": " ", "purpose": "p"}])
+def test_a_release_needs_title_and_purpose(glovebox: ModuleType, gate: type[Gate], arguments: dict[str, str]) -> None:
+    with pytest.raises(glovebox.GloveboxError, match="Nothing was asked for"):
+        glovebox.release("SELECT 1", **arguments)
+    assert not gate.asked
+
+
+@pytest.mark.parametrize("what", [42, None, "", [object()], {"a": 3.5}])
+def test_what_is_not_sql_is_not_asked_for(glovebox: ModuleType, gate: type[Gate], what: Any) -> None:
+    with pytest.raises(glovebox.GloveboxError, match="cannot be asked for"):
+        glovebox.release(what, title="t", purpose="p")
+    assert not gate.asked
+
+
+def test_a_file_over_twenty_mebibytes_stays(glovebox: ModuleType, gate: type[Gate], tmp_path: Path) -> None:
+    big = tmp_path / "model.bin"
+    big.touch()
+    import os
+
+    os.truncate(big, 20 * 1024**2 + 1)
+    with pytest.raises(glovebox.GloveboxError, match="larger than 20 MiB"):
+        glovebox.release(big, title="t", purpose="p")
+    assert not gate.asked
+
+
+def test_release_sends_named_items_and_a_key(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["POST", "/v1/requests"] = (201, {"id": "R-17", "state": "submitted", "title": "t"})
+    made = glovebox.release({"by_sex": "SELECT 1", "by_age": "SELECT 2"}, title="t", purpose="p", context="c")
+    method, path, body, headers = gate.asked[0]
+    assert (method, path) == ("POST", "/v1/requests")
+    assert [item["name"] for item in body["items"]] == ["by_sex", "by_age"]
+    assert body["items"][0] == {"name": "by_sex", "kind": "table", "sql": "SELECT 1", "expected": None}
+    assert (body["title"], body["purpose"], body["context"]) == ("t", "p", "c")
+    assert len(headers["Idempotency-Key"]) == 32
+    assert made.id == "R-17"
+    assert "submitted" in repr(made)
+
+
+def test_a_file_goes_to_the_store_first(glovebox: ModuleType, gate: type[Gate], tmp_path: Path) -> None:
+    file = tmp_path / "notes.md"
+    file.write_bytes(b"hello")
+    gate.answers["PUT", "/v1/uploads"] = (201, {"sha256": "ab" * 32})
+    gate.answers["POST", "/v1/requests"] = (201, {"id": "R-1", "state": "submitted"})
+    glovebox.release(file, title="t", purpose="p")
+    assert gate.asked[0][2] == b"hello"
+    assert gate.asked[1][2]["items"] == [{"name": "notes.md", "kind": "file", "upload": "ab" * 32}]
+
+
+def test_a_request_shows_where_it_stands_and_why(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["GET", "/v1/requests/R-17"] = (200, {
+        "id": "R-17", "state": "refused", "title": "cells <3>",
+        "items": [{"name": "a", "findings": [{"message": "2 cells have too few people.", "remedy": "Group wider."}]}],
+        "reasons": [{"code": "x", "message": "Too small.", "remedy": "Group wider."}],
+        "waiting_because": None, "reviews": [], "messages": [],
+    })  # fmt: skip
+    shown = glovebox.request("R-17")
+    assert "2 cells have too few people. Group wider." in repr(shown)
+    assert "Too small." in shown._repr_html_()
+    assert "&lt;3&gt;" in shown._repr_html_()
+
+
+def test_withdraw_asks_the_gate(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["GET", "/v1/requests/R-17"] = (200, {"id": "R-17", "state": "in_review", "title": "t"})
+    gate.answers["POST", "/v1/requests/R-17/withdraw"] = (200, {"id": "R-17", "state": "withdrawn"})
+    assert glovebox.request("R-17").withdraw().state == "withdrawn"
+
+
+def test_requests_are_a_table(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["GET", "/v1/requests"] = (200, {"requests": [{"id": "R-2", "state": "released", "title": "a"}]})
+    assert "R-2" in repr(glovebox.requests())
+    assert "<table>" in glovebox.requests()._repr_html_()
+
+
+def test_a_preview_names_what_would_be_hidden(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["POST", "/v1/preview"] = (200, {
+        "cells": [{"key": {"sex": "f"}, "suppressed": "primary"}, {"key": {"sex": "m"}, "suppressed": None}],
+        "findings": [{"rule": "minimum-contributors", "message": "One cell has too few people."}], "suppressed": 1,
+    })  # fmt: skip
+    shown = repr(glovebox.preview("SELECT 1"))
+    assert "1 of 2 cells would be hidden." in shown
+    assert "sex = f" in shown
+    assert "sex = m" not in shown
+
+
+@pytest.fixture
+def two_tables(gate: type[Gate], tmp_path: Path) -> None:
+    made = []
+    for dataset, table, rows in (("nafld", "nafld1", 3), ("nafld", "shared", 2), ("other", "shared", 1)):
+        path = tmp_path / f"{dataset}-{table}.parquet"
+        duckdb.sql("SELECT range AS id FROM range($rows)", params={"rows": rows}).write_parquet(str(path))
+        columns = [{"name": "id", "type": "BIGINT"}]
+        made.append({
+            "dataset": dataset, "version": f"{dataset}/1", "table": table, "path": str(path), "rows": rows,
+            "columns": columns, "unit": "id",
+        })  # fmt: skip
+    gate.answers["GET", "/v1/tables"] = (200, {"tables": made})
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_tables_are_views_by_both_names_where_clear(glovebox: ModuleType) -> None:
+    assert glovebox.sql("SELECT count(*) FROM nafld.nafld1").fetchall() == [(3,)]
+    assert glovebox.sql("SELECT count(*) FROM nafld1").fetchall() == [(3,)]
+    assert glovebox.sql("SELECT count(*) FROM other.shared").fetchall() == [(1,)]
+    with pytest.raises(glovebox.GloveboxError, match="did not run"):
+        glovebox.sql("SELECT count(*) FROM shared")
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_sql_takes_parameters_and_says_what_is_wrong(glovebox: ModuleType) -> None:
+    assert glovebox.sql("SELECT count(*) FROM nafld1 WHERE id >= $least", least=1).fetchall() == [(2,)]
+    with pytest.raises(glovebox.GloveboxError) as mistake:
+        glovebox.sql("SELECT nope FROM nafld1")
+    assert "nope" in mistake.value.why
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_tables_show_well(glovebox: ModuleType) -> None:
+    listed = glovebox.tables()
+    assert "nafld.nafld1" in repr(listed)
+    assert "privacy unit" in listed._repr_html_()
+    assert listed["nafld1"].rows == 3
+    with pytest.raises(glovebox.GloveboxError):
+        listed["shared"]
