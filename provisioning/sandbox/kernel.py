@@ -55,19 +55,28 @@ def observe(privilege: Privilege, pid: int, cgroup_version: int) -> Observed:
     cgroup = {name: texts[path].strip() for name, path in wanted.items() if path in texts}
     pids = sorted({pid, *(int(line) for line in cgroup.pop("cgroup.procs", "").split())})
     statuses = read_files(privilege, [f"/proc/{each}/status" for each in pids])
-    links = read_links(privilege, [f"/proc/{each}/ns/{name}" for each in (1, pid) for name in NAMESPACES])
+    links = read_links(privilege, [f"/proc/{each}/ns/{name}" for each in (1, "self", pid) for name in NAMESPACES])
     return Observed(
         interfaces=parse_interfaces(texts.get(f"{proc}/net/dev", "")),
         routes=_routes(texts.get(f"{proc}/net/route", ""), texts.get(f"{proc}/net/ipv6_route", "")),
         mounts=parse_mounts(texts.get(f"{proc}/mountinfo", "")),
         processes={each: parse_status(statuses[path]) for each in pids if (path := f"/proc/{each}/status") in statuses},
         limits=parse_limits(texts.get(f"{proc}/limits", "")),
-        shared_namespaces=tuple(
-            name for name in NAMESPACES if links.get(f"{proc}/ns/{name}") in (None, links.get(f"/proc/1/ns/{name}"))
-        ),
+        shared_namespaces=_shared(links, pid),
         cgroup=cgroup,
         oom_score=texts.get(f"{proc}/oom_score_adj", "").strip(),
     )
+
+
+def _shared(links: Mapping[str, str], pid: int) -> tuple[str, ...]:
+    """Namespaces that the container has in common with the host's first process or with us; unreadable counts as shared."""
+
+    def suspect(name: str) -> bool:
+        own = links.get(f"/proc/{pid}/ns/{name}")
+        hosts = {links.get(f"/proc/{each}/ns/{name}") for each in (1, "self")} - {None}
+        return own is None or not hosts or own in hosts
+
+    return tuple(name for name in NAMESPACES if suspect(name))
 
 
 def cgroup_folders(text: str, version: int) -> dict[str, Path]:
