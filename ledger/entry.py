@@ -1,7 +1,7 @@
 """One entry: what happened, who did it, to which nouns, with which facts; and its canonical bytes, the leaf of the tree.
 
-Canonical form: JSON with sorted keys, no blanks, UTF-8, integers but no floats (RFC 8785 would need a float printer; evidence
-has no use for one). Two readers in two languages get the same bytes, hence the same hash.
+Canonical form: JSON with keys sorted by code point, no blanks, UTF-8, integers but no floats (RFC 8785 would need a float
+printer; evidence has no use for one). Two readers in two languages get the same bytes, hence the same hash.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ledger.errors import EntryRefused
 VERSION = 1
 MAX_BYTES = 64 * 1024
 _KIND = re.compile(r"[a-z_]+\.[a-z_]+")
+_NOUN = re.compile(r"[a-z][a-z_]*")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -44,13 +45,15 @@ class Recorded:
 
 def encode(entry: Entry, *, seq: int, time: str) -> bytes:
     """The leaf's bytes. ``time`` is UTC text with microseconds and ``Z``. Raises EntryRefused."""
-    if not _KIND.fullmatch(entry.kind):
+    if not isinstance(entry.kind, str) or not _KIND.fullmatch(entry.kind):
         raise _refused("its kind is not noun.verb", "Name it like request.submitted.")
-    if not entry.actor:
+    if not isinstance(entry.actor, str) or not entry.actor:
         raise _refused("it names no actor", "Every entry is attributable to a person or a process.")
-    if not entry.subject or not all(isinstance(v, str) and v for v in entry.subject.values()):
-        raise _refused("its subject is empty or not text", "Name at least one noun.")
-    if seq < 0 or not _TIME.fullmatch(time):
+    if not _is_subject(entry.subject):
+        raise _refused("its subject is empty or not text", "Name at least one noun, in lower case, with a name.")
+    if not isinstance(entry.facts, Mapping):
+        raise _refused("its facts are not an object", "Give the facts names.")
+    if isinstance(seq, bool) or seq < 0 or not _TIME.fullmatch(time):
         raise _refused("its number or time is malformed", "Use a number from 0 and UTC time with microseconds.")
     body = {
         "actor": entry.actor,
@@ -67,14 +70,23 @@ def encode(entry: Entry, *, seq: int, time: str) -> bytes:
     return data
 
 
+def _is_subject(subject: object) -> bool:
+    if not isinstance(subject, Mapping) or not subject:
+        return False
+    nouns = all(isinstance(noun, str) and _NOUN.fullmatch(noun) for noun in subject)
+    return nouns and all(isinstance(name, str) and name for name in subject.values())
+
+
 def decode(data: bytes) -> Recorded:
-    """Read a leaf back. Raises EntryRefused when the bytes are not the canonical form of an entry."""
+    """Read a leaf back. Raises EntryRefused when the bytes are not the canonical form of an entry of this version."""
     try:
         body = json.loads(data)
+        if body["v"] != VERSION:
+            raise _refused(f"it has format version {body['v']!r}", f"This program reads version {VERSION}.")
         entry = Entry(body["kind"], body["actor"], body["subject"], body["facts"])
         recorded = Recorded(body["seq"], body["time"], entry)
         again = encode(entry, seq=recorded.seq, time=recorded.time)
-    except (ValueError, KeyError, TypeError, AttributeError) as broken:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as broken:
         raise _refused("its bytes are not an entry", "Treat this leaf as altered.") from broken
     if again != data:
         raise _refused("its bytes are not in canonical form", "Treat this leaf as altered.")

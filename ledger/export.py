@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ledger.entry import MAX_BYTES
 from ledger.errors import LedgerFault
 from ledger.verify import Leaf, LogReader
 
+FIELDS = {"seq", "body", "leaf", "checkpoint"}
+MAX_LINE = 4 * MAX_BYTES
+
+
+def line_of(leaf: Leaf) -> str:
+    """One line of an export, without its newline."""
+    facts = {
+        "seq": leaf.seq,
+        "body": base64.b64encode(leaf.body).decode(),
+        "leaf": leaf.leaf_hash.hex(),
+        "checkpoint": leaf.checkpoint,
+    }
+    return json.dumps(facts, ensure_ascii=False)
+
 
 def write(reader: LogReader, path: Path) -> int:
-    """Write every leaf to ``path`` and return how many."""
+    """Write every leaf to ``path`` and return how many. The file appears whole or not at all."""
     count = 0
-    with path.open("w", encoding="utf-8") as file:
-        for leaf in reader.leaves():
-            line = {
-                "seq": leaf.seq,
-                "body": base64.b64encode(leaf.body).decode(),
-                "leaf": leaf.leaf_hash.hex(),
-                "checkpoint": leaf.checkpoint,
-            }
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            count += 1
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with fresh.open("x", encoding="utf-8", newline="\n") as file:
+            for leaf in reader.leaves():
+                file.write(line_of(leaf) + "\n")
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
     return count
 
 
@@ -36,15 +54,22 @@ class ExportedLog:
     path: Path
 
     def leaves(self) -> Iterator[Leaf]:
-        with self.path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
+        with self.path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE):
+                number += 1
                 try:
-                    raw = json.loads(line)
-                    body = base64.b64decode(raw["body"], validate=True)
-                    yield Leaf(int(raw["seq"]), body, bytes.fromhex(raw["leaf"]), str(raw["checkpoint"]))
-                except (ValueError, KeyError, TypeError, binascii.Error) as broken:
+                    yield _leaf(json.loads(line.decode("utf-8")))
+                except (ValueError, KeyError, TypeError, RecursionError) as broken:
                     raise LedgerFault(
                         f"Line {number} of {self.path.name} is not a ledger entry.",
                         why="It is not the JSON that an export writes.",
                         do="Export the ledger again, and compare.",
                     ) from broken
+
+
+def _leaf(raw: Any) -> Leaf:
+    if set(raw) != FIELDS or type(raw["seq"]) is not int or not isinstance(raw["checkpoint"], str):
+        raise ValueError("unexpected fields")
+    body = base64.b64decode(raw["body"], validate=True)
+    return Leaf(raw["seq"], body, bytes.fromhex(raw["leaf"]), raw["checkpoint"])

@@ -1,14 +1,15 @@
-"""The Merkle tree of RFC 6962 section 2.1 over SHA-256: hashes, an O(log n) frontier for appending, and both proofs.
+"""The Merkle tree of RFC 6962 section 2.1 over SHA-256: hashes, an O(log n) frontier for appending, proofs and their checks.
 
-Proof generation takes all leaf hashes (the log is read once for it); verification follows RFC 9162 section 2.1.3.2 and
-2.1.4.2 and needs only the proof.
+Proofs are made from what a log keeps with each leaf, its hash and the frontier after it, so a proof reads O(log² n) rows
+and never the whole log. Checking follows RFC 9162 sections 2.1.3.2 and 2.1.4.2 and needs only the proof.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ledger.errors import ProofFault
 
@@ -41,12 +42,22 @@ class Frontier:
         return Frontier(self.size + 1, (*roots, carry))
 
     def root(self) -> bytes:
-        if not self.roots:
-            return EMPTY_ROOT
-        value = self.roots[-1]
-        for left in reversed(self.roots[:-1]):
-            value = node_hash(left, value)
-        return value
+        return _fold(self.roots) if self.roots else EMPTY_ROOT
+
+    def starts(self) -> Iterator[int]:
+        """The number of the first leaf under each root."""
+        start = 0
+        for bit in reversed(range(self.size.bit_length())):
+            if self.size >> bit & 1:
+                yield start
+                start += 1 << bit
+
+    def root_from(self, low: int) -> bytes | None:
+        """The root over the leaves from ``low`` to the end, when a subtree starts there; otherwise None."""
+        for position, start in enumerate(self.starts()):
+            if start == low:
+                return _fold(self.roots[position:])
+        return None
 
     def pack(self) -> bytes:
         return self.size.to_bytes(8, "big") + b"".join(self.roots)
@@ -60,12 +71,74 @@ class Frontier:
         return cls(size, tuple(data[i : i + HASH] for i in range(8, len(data), HASH)))
 
 
-def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes."""
+def _fold(roots: Sequence[bytes]) -> bytes:
+    value = roots[-1]
+    for left in reversed(roots[:-1]):
+        value = node_hash(left, value)
+    return value
+
+
+def frontier_of(leaves: Iterable[bytes]) -> Frontier:
+    """The frontier over leaf hashes."""
     frontier = Frontier()
     for leaf in leaves:
         frontier = frontier.append(leaf)
-    return frontier.root()
+    return frontier
+
+
+class Nodes(Protocol):
+    """What a log keeps with each leaf. `frontier` is asked for a size of at least 1."""
+
+    def leaf(self, index: int) -> bytes: ...
+
+    def frontier(self, size: int) -> Frontier: ...
+
+
+@dataclass(frozen=True)
+class LeafNodes:
+    """`Nodes` over leaf hashes in memory; computes each frontier anew, so for small logs."""
+
+    leaves: Sequence[bytes]
+
+    def leaf(self, index: int) -> bytes:
+        return self.leaves[index]
+
+    def frontier(self, size: int) -> Frontier:
+        return frontier_of(self.leaves[:size])
+
+
+def prove_inclusion(nodes: Nodes, index: int, size: int) -> list[bytes]:
+    """The audit path of leaf ``index`` in the tree of ``size`` leaves (RFC 6962 section 2.1.1)."""
+    if not 0 <= index < size:
+        raise _fault("the entry is not in the tree")
+    low, high, path = 0, size, []
+    while high - low > 1:
+        middle = low + _split(high - low)
+        if index < middle:
+            path.append(_subtree(nodes, middle, high))
+            high = middle
+        else:
+            path.append(_subtree(nodes, low, middle))
+            low = middle
+    return path[::-1]
+
+
+def prove_consistency(nodes: Nodes, first: int, second: int) -> list[bytes]:
+    """The proof that the tree of ``second`` leaves extends its own first ``first`` (RFC 6962 section 2.1.2)."""
+    if not 0 < first <= second:
+        raise _fault("there is nothing to be consistent with")
+    low, high, path = 0, second, []
+    while high != first:
+        middle = low + _split(high - low)
+        if first <= middle:
+            path.append(_subtree(nodes, middle, high))
+            high = middle
+        else:
+            path.append(_subtree(nodes, low, middle))
+            low = middle
+    if low:
+        path.append(_subtree(nodes, low, high))
+    return path[::-1]
 
 
 def _split(n: int) -> int:
@@ -73,20 +146,14 @@ def _split(n: int) -> int:
     return 1 << (n - 1).bit_length() - 1
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The audit path of leaf ``index`` in the tree over ``leaves`` (RFC 6962 section 2.1.1)."""
-    if not 0 <= index < len(leaves):
-        raise _fault("the entry is not in the tree")
-    low, high, path = 0, len(leaves), []
-    while high - low > 1:
-        middle = low + _split(high - low)
-        if index < middle:
-            path.append(root_of(leaves[middle:high]))
-            high = middle
-        else:
-            path.append(root_of(leaves[low:middle]))
-            low = middle
-    return path[::-1]
+def _subtree(nodes: Nodes, low: int, high: int) -> bytes:
+    if high - low == 1:
+        return nodes.leaf(low)
+    kept = nodes.frontier(high).root_from(low)
+    if kept is not None:
+        return kept
+    middle = low + _split(high - low)
+    return node_hash(_subtree(nodes, low, middle), _subtree(nodes, middle, high))
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
@@ -108,23 +175,6 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
         last >>= 1
     if last or value != root:
         raise _fault("the inclusion proof does not lead to the root")
-
-
-def consistency_proof(leaves: Sequence[bytes], first: int) -> list[bytes]:
-    """The proof that the tree over ``leaves`` extends its own first ``first`` leaves (RFC 6962 section 2.1.2)."""
-    if not 0 < first <= len(leaves):
-        raise _fault("there is nothing to be consistent with")
-    return [] if first == len(leaves) else _subproof(first, leaves, complete=True)
-
-
-def _subproof(m: int, leaves: Sequence[bytes], *, complete: bool) -> list[bytes]:
-    n = len(leaves)
-    if m == n:
-        return [] if complete else [root_of(leaves)]
-    k = _split(n)
-    if m <= k:
-        return [*_subproof(m, leaves[:k], complete=complete), root_of(leaves[k:])]
-    return [*_subproof(m - k, leaves[k:], complete=False), root_of(leaves[:k])]
 
 
 def verify_consistency(first: int, second: int, proof: Sequence[bytes], old: bytes, new: bytes) -> None:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ledger.errors import KeyFault, NoteFault
 
 ED25519 = b"\x01"
+MAX_SIGNATURES = 100
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Verifier:
     name: str
     public: bytes
 
-    @property
+    @cached_property
     def key_id(self) -> bytes:
         return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
@@ -39,8 +41,8 @@ class Verifier:
         """Raises KeyFault."""
         name, _, rest = text.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
-        found = cls(name, _material(encoded))
-        if not name or found.key_id.hex() != key_id:
+        found = cls(_checked_name(name), _material(encoded))
+        if found.key_id.hex() != key_id:
             raise _key_fault("its id does not belong to its name and key")
         return found
 
@@ -61,10 +63,8 @@ class Signer:
 
     @classmethod
     def generate(cls, name: str) -> Signer:
-        if not name or any(c in name for c in "+ \n\t"):
-            raise _key_fault("a key's name holds no blanks and no plus sign")
         key = Ed25519PrivateKey.generate()
-        return cls(name, key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
+        return cls(_checked_name(name), key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
 
     @classmethod
     def parse(cls, text: str) -> Signer:
@@ -72,28 +72,30 @@ class Signer:
         parts = text.strip().split("+", 4)
         if len(parts) != 5 or parts[:2] != ["PRIVATE", "KEY"]:
             raise _key_fault("it is not a private note key")
-        signer = cls(parts[2], _material(parts[4]))
+        signer = cls(_checked_name(parts[2]), _material(parts[4]))
         if signer.verifier.key_id.hex() != parts[3]:
             raise _key_fault("its id does not belong to its name and key")
         return signer
 
-    @property
-    def verifier(self) -> Verifier:
-        key = Ed25519PrivateKey.from_private_bytes(self.seed)
-        return Verifier(self.name, key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+    @cached_property
+    def _key(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
 
-    def __str__(self) -> str:
+    @cached_property
+    def verifier(self) -> Verifier:
+        return Verifier(self.name, self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+    def secret(self) -> str:
+        """The key file's one line. Not what ``str`` gives: a secret is never printed by accident."""
         return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{base64.b64encode(ED25519 + self.seed).decode()}"
 
     def __repr__(self) -> str:
         return f"Signer({self.name!r})"
 
     def sign(self, text: str) -> str:
-        """The signed note over ``text``, which must end in a newline."""
-        if not text.endswith("\n"):
-            raise _note_fault("its text does not end in a newline")
-        signature = Ed25519PrivateKey.from_private_bytes(self.seed).sign(text.encode())
-        blob = base64.b64encode(self.verifier.key_id + signature).decode()
+        """The signed note over ``text``, which must end in a newline and hold no other control character."""
+        _checked_text(text)
+        blob = base64.b64encode(self.verifier.key_id + self._key.sign(text.encode())).decode()
         return f"{text}\n— {self.name} {blob}\n"
 
 
@@ -102,20 +104,26 @@ def open_note(note: str, verifier: Verifier) -> str:
     text, blank, lines = note.rpartition("\n\n")
     if not blank or not lines.endswith("\n"):
         raise _note_fault("it is not a signed note")
-    text += "\n"
-    for line in lines.splitlines():
-        if not line.startswith("— "):
-            raise _note_fault("a signature line is malformed")
-        name, _, encoded = line[2:].partition(" ")
-        try:
-            blob = base64.b64decode(encoded, validate=True)
-        except binascii.Error as broken:
-            raise _note_fault("a signature is not base64") from broken
+    text = _checked_text(text + "\n")
+    signatures = lines[:-1].split("\n")
+    if len(signatures) > MAX_SIGNATURES:
+        raise _note_fault("it carries too many signatures")
+    for name, blob in [_signature(line) for line in signatures]:
         if name == verifier.name and blob[:4] == verifier.key_id:
             if verifier.verify(text.encode(), blob[4:]):
                 return text
             raise _note_fault("its signature does not hold")
     raise _note_fault(f"{verifier.name} did not sign it")
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    name, blank, encoded = line.removeprefix("— ").partition(" ")
+    if not line.startswith("— ") or not blank or not _is_name(name):
+        raise _note_fault("a signature line is malformed")
+    blob = _strict_base64(encoded)
+    if blob is None or len(blob) < 5:
+        raise _note_fault("a signature is not base64")
+    return name, blob
 
 
 @dataclass(frozen=True)
@@ -136,24 +144,47 @@ class Checkpoint:
 def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
     """Raises NoteFault unless ``note`` is a checkpoint whose origin is the verifier's name, signed by it."""
     lines = open_note(note, verifier).split("\n")
-    if len(lines) < 4 or not lines[1].isascii() or not lines[1].isdigit() or (lines[1] != "0" and lines[1][0] == "0"):
+    if len(lines) < 4 or not _is_decimal(lines[1]):
         raise _note_fault("it is not a checkpoint")
-    try:
-        root = base64.b64decode(lines[2], validate=True)
-    except binascii.Error as broken:
-        raise _note_fault("its root is not base64") from broken
-    if lines[0] != verifier.name or len(root) != 32:
+    root = _strict_base64(lines[2])
+    if lines[0] != verifier.name or root is None or len(root) != 32:
         raise _note_fault("its origin or root is not as expected")
     return Checkpoint(lines[0], int(lines[1]), root)
 
 
-def _material(encoded: str) -> bytes:
+def _is_decimal(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20 and (text == "0" or text[0] != "0")
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "+" not in name and not any(c.isspace() or ord(c) < 0x20 for c in name)
+
+
+def _checked_name(name: str) -> str:
+    if not _is_name(name):
+        raise _key_fault("a key's name holds no blanks and no plus sign, and is not empty")
+    return name
+
+
+def _checked_text(text: str) -> str:
+    if not text.endswith("\n") or any(c < " " and c != "\n" for c in text):
+        raise _note_fault("its text does not end in a newline or holds a control character")
+    return text
+
+
+def _strict_base64(text: str) -> bytes | None:
+    """The bytes, or None unless ``text`` is their one standard encoding: no other spelling of a signature passes."""
     try:
-        data = base64.b64decode(encoded, validate=True)
-    except binascii.Error as broken:
-        raise _key_fault("it is not base64") from broken
-    if len(data) != 33 or data[:1] != ED25519:
-        raise _key_fault("it is not an Ed25519 key")
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return data if base64.b64encode(data).decode() == text else None
+
+
+def _material(encoded: str) -> bytes:
+    data = _strict_base64(encoded)
+    if data is None or len(data) != 33 or data[:1] != ED25519:
+        raise _key_fault("it is not an Ed25519 key in base64")
     return data[1:]
 
 

@@ -1,190 +1,212 @@
-"""State and evidence in one transaction (invariant 10).
+"""The installation's database: serialised transactions that carry their evidence, and snapshots for reading.
 
-A transaction that changes a state table records at least one ledger entry, and one that records an entry changes state; otherwise it
-is rolled back. The entry, its leaf hash, the tree's frontier and a signed checkpoint are rows of the same commit, so
-after a crash at any instant either all of it is there or none. Writers are serialised (``BEGIN IMMEDIATE`` in SQLite, an advisory
-lock in PostgreSQL), so the ledger has no gaps.
+The entry, its leaf hash, the tree's frontier and a signed checkpoint are rows of the same commit as the change, so after
+a crash at any instant either all of it is there or none. Writers are serialised (one at a time in a process, ``BEGIN
+IMMEDIATE`` in SQLite or an advisory lock in PostgreSQL between processes), so the ledger has no gaps.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, event, func, insert, select, text
-from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
+from sqlalchemy.exc import OperationalError
 
 from installation.settings import Settings
 from ledger import keys
-from ledger.entry import Entry, encode
-from ledger.merkle import Frontier, leaf_hash
-from ledger.note import Checkpoint, Signer
+from ledger.errors import NoteFault
+from ledger.note import Signer, Verifier, open_checkpoint
 from ledger.verify import Leaf
 from store import schema
 from store.clock import stamp
-from store.errors import SchemaFault, Unevidenced
+from store.engine import reader_engine, writer_engine
+from store.errors import KeyMismatch, SchemaFault, StoreBusy
+from store.transaction import Receipt, Transaction
+
+__all__ = ["LEDGER_NAME", "Database", "Receipt", "Transaction"]
 
 LEDGER_NAME = "glovebox-ledger"
+WAIT_SECONDS = 60
 _LOCK = 0x61_0B_E8_0C  # the advisory lock's number in PostgreSQL
-
-
-class Transaction:
-    """One unit of work: state changes and the entries that say so."""
-
-    def __init__(self, connection: Connection, signer: Signer, at: str) -> None:
-        self._connection = connection
-        self._signer = signer
-        self._at = at
-        self._changed = False
-        self._recorded = 0
-
-    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Run a SQLAlchemy Core statement inside this transaction."""
-        if isinstance(statement, UpdateBase):
-            self._changed = True
-        result: CursorResult[Any] = self._connection.execute(statement, parameters)
-        return result
-
-    def record(self, entry: Entry) -> int:
-        """Append ``entry`` to the ledger in this transaction and return its number. Raises EntryRefused."""
-        before = self._frontier()
-        body = encode(entry, seq=before.size, time=self._at)
-        leaf = leaf_hash(body)
-        after = before.append(leaf)
-        note = Checkpoint(self._signer.name, after.size, after.root()).sign(self._signer)
-        self._connection.execute(
-            insert(schema.ledger_entry).values(
-                seq=before.size,
-                body=body,
-                leaf_hash=leaf,
-                kind=entry.kind,
-                actor=entry.actor,
-                time=self._at,
-                frontier=after.pack(),
-                checkpoint=note,
-            )
-        )
-        rows = [{"seq": before.size, "noun": noun, "name": name} for noun, name in entry.subject.items()]
-        self._connection.execute(insert(schema.ledger_subject), rows)
-        self._recorded += 1
-        return before.size
-
-    def _frontier(self) -> Frontier:
-        newest = select(schema.ledger_entry.c.frontier).order_by(schema.ledger_entry.c.seq.desc()).limit(1)
-        packed = self._connection.execute(newest).scalar()
-        return Frontier.unpack(packed) if packed is not None else Frontier()
-
-    def require_evidence(self) -> None:
-        """Raises Unevidenced unless change and entry come together."""
-        if self._changed != bool(self._recorded):
-            raise Unevidenced(
-                "The change was rolled back.",
-                why="It had no ledger entry." if self._changed else "A ledger entry was recorded for no change.",
-                do="Nothing was lost; report this as a fault of the program.",
-            )
 
 
 class Database:
     """The installation's database. Thread-safe; synchronous, so asynchronous services call it in a thread."""
 
-    def __init__(self, engine: Engine, signer: Signer) -> None:
-        self.engine = engine
+    def __init__(self, writer: Engine, reader: Engine, signer: Signer) -> None:
+        self._writer = writer
+        self._reader = reader
         self._signer = signer
+        self._turn = threading.Lock()
+        self._holder: int | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> Database:
-        """Open, creating the schema when there is none. Raises SchemaFault for a database of another version."""
+        """Open, creating key and schema when there is none.
+
+        Raises SchemaFault for a database of another version, KeyMismatch when the ledger in it was signed by a key
+        other than the one in the secrets folder: appending would then break the log.
+        """
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         signer = keys.ensure(settings.secrets / "ledger.key", LEDGER_NAME)
+        db = cls(writer_engine(settings.database), reader_engine(settings.database), signer)
+        try:
+            db._ensure_schema()
+            db._require_own_ledger()
+        except BaseException:
+            db.close()
+            raise
         public = settings.home / "ledger.pub"
         if not public.exists():
             keys.publish(signer, public)
-        engine = _engine(settings.database)
-        db = cls(engine, signer)
-        db._ensure_schema()
         return db
+
+    @property
+    def verifier(self) -> Verifier:
+        """The public key of this installation's ledger."""
+        return self._signer.verifier
 
     @contextmanager
     def transaction(self, at: datetime) -> Iterator[Transaction]:
-        """A serialised unit of work. Raises Unevidenced, and rolls back, for a change without entry or the reverse."""
-        with self.engine.connect() as connection:
-            if self.engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
-            transaction = Transaction(connection, self._signer, stamp(at))
+        """A serialised unit of work at the time ``at``.
+
+        Raises Unevidenced, and rolls back, for a change without entry or the reverse; StoreBusy when another writer
+        keeps the database; ValueError for a time without a zone. Any exception inside rolls everything back.
+        """
+        time = stamp(at)
+        with self._our_turn(), self._begun() as connection:
+            transaction = Transaction(connection, self._signer, time)
             try:
                 yield transaction
                 transaction.require_evidence()
             except BaseException:
                 connection.rollback()
                 raise
+            finally:
+                transaction.close()
             connection.commit()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection with one snapshot, for reading only."""
-        with self.engine.connect() as connection:
-            if self.engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA query_only = ON")
+        """A connection with one snapshot, on which the database refuses every write."""
+        with self._reader.connect() as connection:
+            if _is_sqlite(connection):
                 connection.exec_driver_sql("BEGIN")
             try:
                 yield connection
             finally:
                 connection.rollback()
-                if self.engine.dialect.name == "sqlite":
-                    connection.exec_driver_sql("PRAGMA query_only = OFF")
-                    connection.rollback()
 
     def leaves(self) -> Iterator[Leaf]:
-        """The log in order, for `ledger.verify.verify_log` and `ledger.export.write`."""
+        """The log in order, as stored; `store.evidence` also compares the copies that pages query."""
         table = schema.ledger_entry
         columns = select(table.c.seq, table.c.body, table.c.leaf_hash, table.c.checkpoint).order_by(table.c.seq)
         with self.read() as connection:
-            for row in connection.execute(columns):
+            for row in connection.execution_options(yield_per=500).execute(columns):
                 yield Leaf(row.seq, bytes(row.body), bytes(row.leaf_hash), row.checkpoint)
 
     def close(self) -> None:
-        self.engine.dispose()
+        self._writer.dispose()
+        self._reader.dispose()
+
+    @contextmanager
+    def _our_turn(self) -> Iterator[None]:
+        if self._holder == threading.get_ident():
+            raise RuntimeError("a transaction is already open in this thread: two would wait for each other")
+        if not self._turn.acquire(timeout=WAIT_SECONDS):
+            raise _busy()
+        self._holder = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._holder = None
+            self._turn.release()
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        with self._writer.connect() as connection:
+            if _is_sqlite(connection):
+                try:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                except OperationalError as error:
+                    raise _busy(str(error.orig)) from error
+            else:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+            yield connection
 
     def _ensure_schema(self) -> None:
-        with self.engine.connect() as connection:
-            if self.engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            schema.metadata.create_all(connection)
-            found = connection.execute(select(func.max(schema.schema_version.c.version))).scalar()
+        with self._begun() as connection:
+            found = _version(connection)
             if found is None:
+                schema.metadata.create_all(connection)
                 connection.execute(insert(schema.schema_version).values(version=schema.SCHEMA_VERSION))
-                connection.commit()
-                return
+            elif found == schema.SCHEMA_VERSION:
+                schema.metadata.create_all(connection)
+                _require_columns(connection)
+            else:
+                raise _wrong_version(found)
             connection.commit()
-        if found != schema.SCHEMA_VERSION:
-            raise SchemaFault(
+
+    def _require_own_ledger(self) -> None:
+        newest = select(schema.ledger_entry.c.checkpoint).order_by(schema.ledger_entry.c.seq.desc()).limit(1)
+        with self.read() as connection:
+            note = connection.execute(newest).scalar()
+        if note is None:
+            return
+        try:
+            open_checkpoint(note, self.verifier)
+        except NoteFault as fault:
+            raise KeyMismatch(
                 "The database was not opened.",
-                why=f"It has schema {found} and this program works with {schema.SCHEMA_VERSION}.",
-                do="Use the program version that wrote it, or migrate a copy first.",
-            )
+                why="Its ledger was signed by another key than the one in the secrets folder, or was altered.",
+                do="Bring back secrets/ledger.key from the backup that belongs to this database; then verify the ledger.",
+                private=fault.why,
+            ) from fault
 
 
-def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False} | _legacy())
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 30000"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    return engine
+def _is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
 
 
-def _legacy() -> dict[str, Any]:
-    """The driver must not begin transactions by itself: we say ``BEGIN`` ourselves."""
-    return {"isolation_level": None}
+def _version(connection: Connection) -> int | None:
+    if not inspect(connection).has_table(schema.schema_version.name):
+        return None
+    found = connection.execute(select(func.max(schema.schema_version.c.version))).scalar()
+    return None if found is None else int(found)
+
+
+def _require_columns(connection: Connection) -> None:
+    """Raises SchemaFault when a table lacks a column this program works with."""
+    found: dict[Any, Any] = inspect(connection).get_multi_columns()
+    have = {name: {column["name"] for column in columns} for (_, name), columns in found.items()}
+    lacking = sorted(
+        f"{t.name}.{c.name}" for t in schema.metadata.sorted_tables for c in t.c if c.name not in have[t.name]
+    )
+    if lacking:
+        raise SchemaFault(
+            "The database was not opened.",
+            why=f"It lacks {', '.join(lacking)}: another state of this program made it.",
+            do="Use the program version that wrote it, or start with a fresh state folder.",
+        )
+
+
+def _wrong_version(found: int) -> SchemaFault:
+    newer = found > schema.SCHEMA_VERSION
+    return SchemaFault(
+        "The database was not opened.",
+        why=f"It has schema {found} and this program works with {schema.SCHEMA_VERSION}.",
+        do="Use the newer program version that wrote it." if newer else "Migrate a copy of it first.",
+    )
+
+
+def _busy(private: str | None = None) -> StoreBusy:
+    return StoreBusy(
+        "The change was not made.",
+        why="Another process is writing and did not finish in time.",
+        do="Try again. If it stays so, look for a process that hangs: ./glovebox status.",
+        private=private,
+    )
