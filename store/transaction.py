@@ -7,6 +7,7 @@ statements: an UPDATE that matches nothing is no change. The ledger's own tables
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Transaction:
             "checkpoint": note,
         }
         subjects = [{"seq": before.size, "noun": noun, "name": name} for noun, name in entry.subject.items()]
-        with self._watch.recording():
+        with self._watch.recording(1 + len(subjects)):
             self._connection.execute(insert(schema.ledger_entry).values(row))
             self._connection.execute(insert(schema.ledger_subject), subjects)
         self._frontier = after
@@ -97,8 +98,8 @@ class Transaction:
                 why="Its ledger entry could not be written.",
                 do="Nothing was lost; try again, and look at the log for the first error.",
             )
-        if self._watch.changed != bool(self._receipts):
-            changed = self._watch.changed
+        changed = self._watch.changed()
+        if changed != bool(self._receipts):
             raise Unevidenced(
                 "The change was rolled back.",
                 why="It had no ledger entry." if changed else "A ledger entry was recorded for no change.",
@@ -115,22 +116,27 @@ class Transaction:
 
 
 class _Watch:
-    """Sees every statement that reaches the driver on one connection."""
+    """Sees every statement that reaches the driver on one connection, and counts the rows that moved."""
 
     def __init__(self, connection: Connection) -> None:
-        self.changed = False
         self.last_change = ""
         self.open = True
         self.broken = False
         self._recording = False
-        self._sqlite = connection.dialect.name == "sqlite"
-        self._seen = self._total(connection)
+        self._rows_of_ledger = 0
+        self._rows = 0
+        self._unfinished: list[Any] = []
+        driver = connection.connection.driver_connection
+        self._sqlite = driver if isinstance(driver, sqlite3.Connection) else None
+        self._start = self._sqlite.total_changes if self._sqlite else 0
         event.listen(connection, "before_cursor_execute", self._before)
         event.listen(connection, "after_cursor_execute", self._after)
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
+    def recording(self, rows: int) -> Iterator[None]:
+        """While `record` writes its ``rows`` rows, which are evidence and no change."""
         self._recording = True
+        self._rows_of_ledger += rows
         try:
             yield
         except BaseException:
@@ -138,6 +144,14 @@ class _Watch:
             raise
         finally:
             self._recording = False
+
+    def changed(self) -> bool:
+        """Whether rows of the state moved. Asked once, at the end: it closes what is still being fetched."""
+        if self._sqlite is None:
+            return self._rows > 0
+        while self._unfinished:
+            self._unfinished.pop().close()  # SQLite counts the rows of a RETURNING statement when it is finished
+        return self._sqlite.total_changes - self._start > self._rows_of_ledger
 
     def _before(self, connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
         if not self.open:
@@ -149,19 +163,12 @@ class _Watch:
             raise _refused("Only recording an entry writes the ledger.", "Call record.", statement)
 
     def _after(self, connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
-        before, self._seen = self._seen, self._total(connection)
-        if self._recording:
+        if self._recording or not _may_change(statement):
             return
-        rows_moved = self._seen != before if self._sqlite else cursor.rowcount != 0
-        if rows_moved and _may_change(statement):
-            self.changed, self.last_change = True, statement
-
-    def _total(self, connection: Connection) -> int:
-        """Rows changed on this connection so far, as SQLite counts them."""
-        if not self._sqlite:
-            return 0
-        driver = connection.connection.driver_connection
-        return int(driver.total_changes) if driver is not None else 0
+        self.last_change = statement
+        self._rows += abs(cursor.rowcount)  # -1: the driver does not know, so it may have
+        if cursor.description is not None:
+            self._unfinished.append(cursor)
 
 
 def _verb(statement: str) -> str:
