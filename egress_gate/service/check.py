@@ -12,9 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ledger.entry import Entry
-from store.database import Transaction
-
 from egress_gate.domain.decision import VERB_FOR, Verdict, verdict_from
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.domain.item import Item, Kind
@@ -29,8 +26,10 @@ from egress_gate.service.risk import risk_of
 from egress_gate.store import catalogue, releases, requests
 from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, canonical
 from installation.fault import Fault
+from ledger.entry import Entry
 from policy_engine import PolicyUnavailable
 from store.clock import stamp
+from store.database import Transaction
 
 _GATE = [Party.GATE]
 
@@ -183,7 +182,7 @@ def _check_table(
 
 def _refused_by_parser(item: Item, sources: Sequence[SourceTable], fault: Fault, at: datetime) -> Checked:
     """The catalogue changed since submit, or the verifier refuses what the parser let through: a failed check."""
-    findings = (Finding(fault.code.replace("-", "_"), Severity.FAIL, 0, {"what": fault.what}),)
+    findings = (Finding("derivation_refused", Severity.FAIL, 0, {"what": fault.what, "code": fault.code}),)
     lineage = tuple(sorted({t.version for t in sources}))
     row = CheckRow(item.name, findings, None, None, lineage, None, (), stamp(at), {})
     return Checked(row, JudgedItem(item, tuple(sources), findings, completed=True, protected=False))

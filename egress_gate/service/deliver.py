@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.entry import Entry
-
 from egress_gate.domain.request import Verb, move
 from egress_gate.domain.review import checked_reason, parties_of
 from egress_gate.policy.ask import may
@@ -16,6 +14,7 @@ from egress_gate.service.gate import Gate
 from egress_gate.service.reading import release_dossier, release_facts
 from egress_gate.store import releases, requests
 from egress_gate.store.releases import ReleaseRow
+from ledger.entry import Entry
 from store.clock import stamp
 
 
@@ -45,11 +44,12 @@ def download(gate: Gate, person: Person, number: int, at: datetime) -> Parcel:
     """The bundle, after writing down who takes it. Raises Gone when it was revoked."""
     with gate.store.read() as c:
         release, found = release_dossier(c, number, at)
-    facts = release_facts(release, found)
-    if not may(gate.engine, person, "view_request", at, request=found.facts()).allow:
+    about = {"release": release_facts(release, found), "request": found.facts()}
+    permission = may(gate.engine, person, "download", at, **about)
+    if not permission.allow and not may(gate.engine, person, "view_request", at, request=about["request"]).allow:
         raise no_such("release")
     _require_in_force(release)
-    may(gate.engine, person, "download", at, release=facts, request=found.facts()).require("download this release")
+    permission.require("download this release")
     data = gate.blobs.read(release.bundle)
     with gate.store.transaction(at) as t:
         held = releases.fetch(t, number)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from egress_gate.service.ports import Blobs, Notary, PolicyEngine, Recomputer, Store
+from ledger.note import Verifier
 
 
 @dataclass(frozen=True)
@@ -17,4 +18,5 @@ class Gate:
     recomputer: Recomputer
     notary: Notary
     datasets: Path
+    ledger_key: Verifier
     lease: timedelta = timedelta(minutes=10)

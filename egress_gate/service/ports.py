@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
-from store.database import Transaction
 
 from egress_gate.domain.finding import Finding
+from ledger.verify import Leaf
 from policy_engine import Answer
+from store.database import Transaction
 
 
 class Store(Protocol):
@@ -22,6 +23,8 @@ class Store(Protocol):
     def transaction(self, at: datetime) -> AbstractContextManager[Transaction]: ...
 
     def read(self) -> AbstractContextManager[Connection]: ...
+
+    def leaves(self) -> Iterator[Leaf]: ...
 
 
 class Blobs(Protocol):

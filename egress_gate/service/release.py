@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from ledger.entry import Entry
-from store.database import Transaction
-
 from egress_gate.domain.item import Kind
 from egress_gate.domain.request import Party, State, Verb, move
 from egress_gate.render.bundle import Part, bundle_bytes
@@ -18,7 +15,9 @@ from egress_gate.service.gate import Gate
 from egress_gate.store import catalogue, releases, requests
 from egress_gate.store.releases import PublishedItem
 from egress_gate.store.requests import CheckRow, RequestRow
+from ledger.entry import Entry
 from store.clock import stamp
+from store.database import Transaction
 
 _GATE = [Party.GATE]
 

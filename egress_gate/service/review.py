@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ledger.entry import Entry
 from sqlalchemy import Connection
-from store.database import Transaction
 
 from egress_gate.domain.request import Party, State, edge_for, move
 from egress_gate.domain.review import VERB_OF, Review, ReviewRefused, ReviewVerdict, checked_reason, checked_reviewer
@@ -19,7 +17,9 @@ from egress_gate.service.gate import Gate
 from egress_gate.service.reading import Dossier, visible
 from egress_gate.store import requests
 from egress_gate.store.requests import RequestRow, ReviewRow
+from ledger.entry import Entry
 from store.clock import stamp
+from store.database import Transaction
 
 _ATTEMPTS = 4
 

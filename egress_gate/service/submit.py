@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ledger.entry import Entry
 from sqlalchemy import insert, select
-from store.database import Transaction
 
 from egress_gate.domain.decision import Obligations, Outcome, Reason
 from egress_gate.domain.item import Item, Kind, checked_items, checked_texts
@@ -24,8 +22,10 @@ from egress_gate.store import catalogue, requests
 from egress_gate.store.catalogue import RunningSandbox
 from egress_gate.store.requests import DecisionRow, RequestRow, canonical
 from installation.fault import Fault
+from ledger.entry import Entry
 from store import schema as s
 from store.clock import stamp
+from store.database import Transaction
 
 ANALYST = frozenset({"analysts"})
 # What parsing refuses because it was mistyped; anything else it refuses is an attempt worth recording.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection, insert, select
-from store.database import Transaction
 
 from store import schema as s
+from store.database import Transaction
 
 MAX_MESSAGE = 4_000
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
-from store.database import Transaction
 
 from egress_gate.service.ports import EarlierTable
-from egress_gate.store.requests import canonical
+from egress_gate.store.requests import canonical, new_id
 from store import schema as s
+from store.database import Transaction
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ def of_request(c: Connection | Transaction, request: int) -> ReleaseRow | None:
 
 def insert_release(t: Transaction, request: int, revision: int, bundle: str, certificate: str, at: str) -> int:
     result = t.execute(
-        insert(s.release)
-        .values(request=request, revision=revision, bundle=bundle, certificate=certificate, released_at=at)
-        .returning(s.release.c.id)
+        insert(s.release).values(
+            request=request, revision=revision, bundle=bundle, certificate=certificate, released_at=at
+        )
     )
-    return int(result.scalar_one())
+    return new_id(result)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
-from store.database import Transaction
+from sqlalchemy import Connection, CursorResult, func, insert, select, update
 
 from egress_gate.domain.decision import Obligations, Outcome, Reason, obligations_from, reasons_from
 from egress_gate.domain.finding import Finding, finding_from
@@ -16,10 +15,19 @@ from egress_gate.domain.item import Item, Kind
 from egress_gate.domain.request import State, request_name
 from egress_gate.domain.review import Review, ReviewVerdict
 from store import schema as s
+from store.database import Transaction
 
 
 def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def new_id(result: CursorResult[Any]) -> int:
+    """The number that the store gave to the row just inserted."""
+    key = result.inserted_primary_key
+    if key is None:
+        raise LookupError("nothing was inserted")
+    return int(key[0])
 
 
 @dataclass(frozen=True)
@@ -117,8 +125,7 @@ def items(c: Connection | Transaction, number: int, revision: int) -> tuple[Item
 def insert_request(t: Transaction, row: RequestRow, client_key: str | None) -> int:
     """The new request's number."""
     result = t.execute(
-        insert(s.release_request)
-        .values(
+        insert(s.release_request).values(
             project=row.project,
             author=row.author,
             sandbox=row.sandbox,
@@ -131,9 +138,8 @@ def insert_request(t: Transaction, row: RequestRow, client_key: str | None) -> i
             updated_at=row.updated_at,
             client_key=client_key,
         )
-        .returning(s.release_request.c.id)
     )
-    return int(result.scalar_one())
+    return new_id(result)
 
 
 def insert_items(t: Transaction, number: int, revision: int, wanted: Iterable[Item]) -> None:
@@ -254,8 +260,7 @@ def reviews(c: Connection | Transaction, number: int, revision: int | None = Non
 
 def insert_review(t: Transaction, number: int, revision: int, made: Review, at: str) -> int:
     result = t.execute(
-        insert(s.review)
-        .values(
+        insert(s.review).values(
             request=number,
             revision=revision,
             reviewer=made.reviewer,
@@ -263,9 +268,8 @@ def insert_review(t: Transaction, number: int, revision: int, made: Review, at: 
             reason=made.reason,
             reviewed_at=at,
         )
-        .returning(s.review.c.id)
     )
-    return int(result.scalar_one())
+    return new_id(result)
 
 
 def insert_item_verdicts(t: Transaction, review: int, verdicts: Mapping[str, str]) -> None:

@@ -1,0 +1,332 @@
+"""Everything on a request's page, for whom it is meant: evidence for stewards and auditors, the plain voice for others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from egress_gate.desk.context import Desk, Visitor
+from egress_gate.desk.explain import diff_lines, sentence
+from egress_gate.domain.finding import Finding, Severity, worst
+from egress_gate.domain.item import Item, Kind
+from egress_gate.domain.request import State, Verb, allowed
+from egress_gate.domain.review import ReviewVerdict, parties_of
+from egress_gate.policy.ask import Permission
+from egress_gate.render.table import key_text, value_text
+from egress_gate.service.ports import EarlierTable
+from egress_gate.service.reading import Dossier, visible
+from egress_gate.service.review import off_because, permission_to_review
+from egress_gate.store import catalogue, messages, releases, requests, views
+from egress_gate.store.catalogue import ProjectRow
+from egress_gate.store.messages import Message
+from egress_gate.store.releases import DownloadRow, ReleaseRow
+from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, ReviewRow
+from egress_gate.store.views import Event
+from installation.fault import Fault
+
+SHOWN_ROWS = 400
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """One row of the recomputed table and what becomes of it."""
+
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    contributors: int
+    findings: tuple[str, ...]
+    suppressed: str | None
+
+
+@dataclass(frozen=True)
+class TableView:
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    rows: tuple[CellRow, ...]
+    total_rows: int
+    suppressed: int
+    audit_verdict: str
+    audit: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class ItemView:
+    item: Item
+    check: CheckRow | None
+    findings: tuple[Finding, ...]
+    table: TableView | None
+    meaning: str
+    changed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        return worst(self.findings)
+
+
+@dataclass(frozen=True)
+class Button:
+    """A verdict's button. `off` says why it cannot be pressed."""
+
+    verdict: ReviewVerdict
+    off: str | None
+
+
+@dataclass(frozen=True)
+class RequestView:
+    """One request, as much of it as the visitor may know."""
+
+    request: RequestRow
+    project: ProjectRow | None
+    versions: tuple[Mapping[str, Any], ...]
+    items: tuple[ItemView, ...]
+    decision: DecisionRow | None
+    reviews: tuple[ReviewRow, ...]
+    blind: bool
+    item_verdicts: Mapping[int, Mapping[str, str]]
+    messages: tuple[Message, ...]
+    events: tuple[Event, ...]
+    release: ReleaseRow | None
+    downloads: tuple[DownloadRow, ...]
+    earlier: tuple[EarlierTable, ...]
+    buttons: tuple[Button, ...]
+    may: frozenset[Verb]
+    is_author: bool
+    sees_evidence: bool
+
+
+def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
+    """Raises NotFound for somebody who may not see it."""
+    found = visible(desk.gate, visitor.person, number, desk.clock())
+    row = found.request
+    evidence = sees_evidence(visitor, found)
+    is_author = row.author == visitor.person.name
+    with desk.gate.store.read() as c:
+        items = requests.items(c, number, row.revision)
+        before = requests.items(c, number, row.revision - 1) if row.revision > 1 else ()
+        checks = {k.item: k for k in requests.checks(c, number, row.revision)}
+        decision = requests.decision(c, number, row.revision)
+        reviews = requests.reviews(c, number)
+        verdicts = requests.item_verdicts(c, [r.id for r in reviews])
+        said = messages.everything(c, number) if evidence and not is_author else messages.to_author(c, number)
+        events = views.history(c, "request", row.name)
+        release = releases.of_request(c, number)
+        downloads = releases.downloads(c, release.id) if release else ()
+        versions = _versions(c, checks, row)
+        earlier = _earlier(c, versions, release) if evidence else ()
+    blind = _is_blind(visitor, row, reviews, is_author)
+    shown = tuple(r for r in reviews if _shown(r, row, blind, visitor, is_author))
+    return RequestView(
+        request=row,
+        project=found.project,
+        versions=versions,
+        items=tuple(_item_view(desk, i, checks.get(i.name), before, evidence) for i in items),
+        decision=decision,
+        reviews=shown,
+        blind=blind,
+        item_verdicts=verdicts,
+        messages=said,
+        events=tuple(e for e in events if not (blind or _hidden_from_author(e, row, is_author)) or _neutral(e)),
+        release=release,
+        downloads=downloads if not is_author or evidence else (),
+        earlier=earlier,
+        buttons=_buttons(desk, visitor, found, reviews),
+        may=allowed(row.state, parties_of(visitor.person.name, visitor.person.groups, row.author)),
+        is_author=is_author,
+        sees_evidence=evidence,
+    )
+
+
+def sees_evidence(visitor: Visitor, found: Dossier) -> bool:
+    """Figures of cells are for the stewards of the data and for auditors, never for the author or an admin."""
+    if visitor.person.name == found.request.author:
+        return False
+    stewards = {name for people in found.stewards.values() for name in people}
+    return visitor.person.name in stewards or visitor.is_one_of("auditors")
+
+
+def _is_blind(visitor: Visitor, row: RequestRow, reviews: tuple[ReviewRow, ...], is_author: bool) -> bool:
+    """While a reviewer has not spoken on a revision in review, they do not see what the others said of it."""
+    spoken = any(r.revision == row.revision and r.review.reviewer == visitor.person.name for r in reviews)
+    return row.state is State.IN_REVIEW and not spoken and not is_author and visitor.is_one_of("stewards")
+
+
+def _shown(r: ReviewRow, row: RequestRow, blind: bool, visitor: Visitor, is_author: bool) -> bool:
+    if r.revision < row.revision or r.review.reviewer == visitor.person.name:
+        return True
+    return not blind and not (is_author and row.state is State.IN_REVIEW)
+
+
+def _hidden_from_author(event: Event, row: RequestRow, is_author: bool) -> bool:
+    return is_author and row.state is State.IN_REVIEW
+
+
+def _neutral(event: Event) -> bool:
+    return event.kind not in ("review.given", "message.sent")
+
+
+def _versions(c: Any, checks: Mapping[str, CheckRow], row: RequestRow) -> tuple[Mapping[str, Any], ...]:
+    named = {v for k in checks.values() for v in k.lineage} or set(catalogue.versions_of_sandbox(c, row.sandbox))
+    datasets = catalogue.datasets_of_versions(c, named)
+    levels = catalogue.classifications(c, datasets.values())
+    people = catalogue.stewards(c, datasets.values())
+    return tuple(
+        {
+            "version": v,
+            "dataset": datasets[v],
+            "classification": levels[datasets[v]],
+            "stewards": people[datasets[v]],
+        }
+        for v in sorted(datasets)
+    )
+
+
+def _earlier(c: Any, versions: tuple[Mapping[str, Any], ...], own: ReleaseRow | None) -> tuple[EarlierTable, ...]:
+    found = releases.earlier(c, [v["version"] for v in versions])
+    return tuple(e for e in found if own is None or e.release != own.id)
+
+
+def _item_view(desk: Desk, item: Item, check: CheckRow | None, before: tuple[Item, ...], evidence: bool) -> ItemView:
+    old = next((i for i in before if i.name == item.name), None)
+    return ItemView(
+        item=item,
+        check=check,
+        findings=check.findings if check else (),
+        table=_table(desk, check) if check and evidence and item.kind is Kind.TABLE else None,
+        meaning=sentence(check.canonical_sql or item.sql) if check and item.kind is Kind.TABLE else "",
+        changed=diff_lines(old.sql, item.sql) if old and old.sql != item.sql else (),
+    )
+
+
+def _table(desk: Desk, check: CheckRow) -> TableView | None:
+    if check.assessment is None:
+        return None
+    made = json.loads(desk.gate.blobs.read(check.assessment))
+    keys, values = tuple(made["keys"]), tuple(made["values"])
+    cells = made["cells"]
+    ordered = sorted(cells, key=_unremarkable) if len(cells) > SHOWN_ROWS else cells
+    rows = tuple(
+        CellRow(
+            keys=tuple(key_text(cell["key"].get(k)) for k in keys),
+            values=tuple(value_text(cell["values"].get(v)) for v in values),
+            contributors=cell["contributors"],
+            findings=tuple(cell["findings"]),
+            suppressed=cell["suppressed"],
+        )
+        for cell in ordered[:SHOWN_ROWS]
+    )
+    return TableView(
+        keys=keys,
+        values=values,
+        rows=rows,
+        total_rows=len(cells),
+        suppressed=sum(cell["suppressed"] is not None for cell in cells),
+        audit_verdict=made["audit"]["verdict"],
+        audit=tuple(made["audit"]["findings"]),
+    )
+
+
+def _unremarkable(cell: Mapping[str, Any]) -> bool:
+    """A large table shows the cells with findings first."""
+    return not (cell["findings"] or cell["suppressed"])
+
+
+def _buttons(desk: Desk, visitor: Visitor, found: Dossier, reviews: tuple[ReviewRow, ...]) -> tuple[Button, ...]:
+    """The three verdicts, each with policy's own reason when it is off. Nobody who is no steward gets any."""
+    if not visitor.is_one_of("stewards") and found.request.author != visitor.person.name:
+        return ()
+    if found.request.state in (State.RELEASED, State.REVOKED, State.REJECTED, State.WITHDRAWN, State.REFUSED):
+        return ()
+    if found.request.author == visitor.person.name and not visitor.is_one_of("stewards"):
+        return ()
+    current = tuple(r for r in reviews if r.revision == found.request.revision)
+    return tuple(Button(v, _off(desk, visitor, found, current, v)) for v in ReviewVerdict)
+
+
+def _off(
+    desk: Desk, visitor: Visitor, found: Dossier, current: tuple[ReviewRow, ...], verdict: ReviewVerdict
+) -> str | None:
+    by_state = off_because(found.request, verdict)
+    if by_state is not None:
+        return by_state
+    if found.request.author == visitor.person.name:
+        return "You are its author, and nobody approves their own request."
+    if any(r.review.reviewer == visitor.person.name for r in current):
+        return "You have already reviewed this revision."
+    try:
+        answer: Permission = permission_to_review(desk.gate, visitor.person, found, current, verdict, desk.clock())
+    except Fault as away:
+        return f"{away.what} {away.do}"
+    return None if answer.allow else " ".join(r.message for r in answer.reasons) or "Policy does not allow it."
+
+
+def dossier_json(desk: Desk, visitor: Visitor, number: int) -> dict[str, Any]:
+    """The same page for programs."""
+    view = request_view(desk, visitor, number)
+    row = view.request
+    return {
+        "id": row.name,
+        "title": row.title,
+        "author": row.author,
+        "project": row.project,
+        "purpose": row.purpose,
+        "context": row.context,
+        "state": row.state.value,
+        "revision": row.revision,
+        "risk": row.risk,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "waiting_because": dict(row.trouble) if row.trouble else None,
+        "versions": [{**v, "stewards": list(v["stewards"])} for v in view.versions],
+        "items": [_item_json(i, view.sees_evidence) for i in view.items],
+        "outcome": view.decision.outcome.value if view.decision else None,
+        "reasons": [r.facts() for r in view.decision.reasons] if view.decision else [],
+        "obligations": view.decision.obligations.facts() if view.decision else None,
+        "policy": view.decision.policy_digest if view.decision else None,
+        "reviews": [
+            {**r.review.facts(), "reason": r.review.reason, "revision": r.revision, "at": r.reviewed_at}
+            for r in view.reviews
+        ],
+        "messages": [
+            {"from": m.author, "audience": m.audience.value, "text": m.body, "at": m.sent_at} for m in view.messages
+        ],
+        "release": None
+        if view.release is None
+        else {
+            "id": view.release.id,
+            "bundle": view.release.bundle,
+            "released_at": view.release.released_at,
+            "revoked_at": view.release.revoked_at,
+            "revoke_reason": view.release.revoke_reason,
+        },
+        "actions": {b.verdict.value: b.off for b in view.buttons},
+    }
+
+
+def _item_json(view: ItemView, evidence: bool) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "name": view.item.name,
+        "kind": view.item.kind.value,
+        "sql": view.item.sql,
+        "canonical_sql": view.check.canonical_sql if view.check else None,
+        "lineage": list(view.check.lineage) if view.check else [],
+        "findings": [f.facts() if evidence else f.public() for f in view.findings],
+    }
+    if view.table is not None:
+        made["table"] = {
+            "keys": list(view.table.keys),
+            "values": list(view.table.values),
+            "rows": [
+                {
+                    "key": list(r.keys),
+                    "values": list(r.values),
+                    "contributors": r.contributors,
+                    "findings": list(r.findings),
+                    "suppressed": r.suppressed,
+                }
+                for r in view.table.rows
+            ],
+            "audit": {"verdict": view.table.audit_verdict, "findings": [dict(a) for a in view.table.audit]},
+        }
+    return made

@@ -1,0 +1,93 @@
+"""Templates: autoescaped, in the reader's language, with the page's secret at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from egress_gate.desk.context import Visitor, desk_of, theme_of, voice_of
+from egress_gate.desk.i18n import LANGUAGES, Voice
+from egress_gate.domain.request import State
+from egress_gate.store.views import HIGH, MEDIUM
+from installation.fault import Fault
+
+FOLDER = Path(__file__).parent
+STATE_COLOUR: Mapping[State, str] = {
+    State.SUBMITTED: "azure",
+    State.CHECKING: "azure",
+    State.REFUSED: "red",
+    State.IN_REVIEW: "yellow",
+    State.RETURNED: "orange",
+    State.APPROVED: "teal",
+    State.REJECTED: "red",
+    State.RELEASING: "teal",
+    State.RELEASED: "green",
+    State.REVOKED: "pink",
+    State.WITHDRAWN: "secondary",
+    State.EXPIRED: "secondary",
+}
+LEVELS = {1: "public", 2: "internal", 3: "sensitive", 4: "restricted"}
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        colour=lambda state: STATE_COLOUR[State(state)],
+        State=State,
+        level=lambda n: LEVELS[n],
+        band=lambda risk: "high" if risk >= HIGH else "medium" if risk >= MEDIUM else "low",
+        json_lines=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
+        languages=LANGUAGES,
+    )
+    return made
+
+
+def render(request: Request, visitor: Visitor, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    return _page(request, visitor, visitor.voice, visitor.theme, template, status, values)
+
+
+def render_fault(request: Request, fault: Fault, status: int) -> HTMLResponse:
+    """A fault as a page, for somebody who may not be signed in."""
+    return _page(request, None, voice_of(request), theme_of(request), "fault.html", status, {"fault": fault})
+
+
+def _page(
+    request: Request,
+    visitor: Visitor | None,
+    voice: Voice,
+    theme: str,
+    template: str,
+    status: int,
+    values: Mapping[str, Any],
+) -> HTMLResponse:
+    desk = desk_of(request)
+    text = (
+        environment()
+        .get_template(template)
+        .render(
+            visitor=visitor,
+            voice=voice,
+            _=voice.text,
+            theme=theme,
+            prefix=desk.prefix,
+            desk=desk,
+            here=request.url.path,
+            csrf=visitor.csrf if visitor else "",
+            **values,
+        )
+    )
+    return HTMLResponse(text, status)

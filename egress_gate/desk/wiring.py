@@ -1,0 +1,46 @@
+"""The real parts, put together from the settings and the environment that the hub gives its services."""
+
+from __future__ import annotations
+
+import os
+
+from egress_gate.desk.context import Desk
+from egress_gate.desk.identity import HubIdentity
+from egress_gate.desk.session import Cookies, cookie_key
+from egress_gate.service.gate import Gate
+from egress_gate.service.notary import LedgerNotary
+from egress_gate.service.recompute import SealedRecomputer
+from installation.settings import Settings
+from ledger import keys
+from policy_engine import connect
+from store import clock
+from store.blobs import Blobs
+from store.database import Database
+
+
+def wired_gate(settings: Settings) -> Gate:
+    """The gate with the real store, engine, verifier and key. Creates the schema and key on first use."""
+    database = Database.open(settings)
+    return Gate(
+        store=database,
+        blobs=Blobs(settings.blobs),
+        engine=connect(settings),
+        recomputer=SealedRecomputer(settings),
+        notary=LedgerNotary(settings.secrets / "ledger.key"),
+        datasets=settings.datasets,
+        ledger_key=keys.public(settings.home / "ledger.pub"),
+    )
+
+
+def wired_desk(settings: Settings) -> Desk:
+    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/services/gate/")
+    base = os.environ.get("JUPYTERHUB_BASE_URL", "/")
+    return Desk(
+        gate=wired_gate(settings),
+        identity=HubIdentity(),
+        cookies=Cookies(cookie_key(settings.secrets / "desk.key"), prefix, settings.url.startswith("https:")),
+        prefix=prefix,
+        clock=clock.now,
+        hub_home=f"{base}hub/home",
+        hub_logout=f"{base}hub/logout",
+    )

@@ -1,0 +1,137 @@
+"""Every endpoint of the desk × every role, written out. A new endpoint that is not in the table fails the test."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from egress_gate.desk.context import Desk
+from egress_gate.domain.request import State
+from tests.unit.gate.desks import PREFIX, browser, make_desk, signed_in
+from tests.unit.gate.factory import World, make_world
+
+ROLES = ("ana", "amir", "stella", "adam", "audrey", "nobody", "signed-out")
+# The author, an analyst of no project, the data's steward, an admin, an auditor, somebody without a role, nobody.
+# Each request refers to R-1, in review, by ana; release 1 is hers too.
+OK = 200
+TABLE: dict[tuple[str, str], tuple[int, ...]] = {
+    ("GET", ""): (302, 302, 302, 302, 302, 302, 302),
+    ("GET", "queue"): (403, 403, OK, 403, OK, 403, 302),
+    ("GET", "requests"): (OK, OK, OK, OK, OK, OK, 302),
+    ("GET", "requests/{name}"): (OK, 404, OK, 404, OK, 404, 302),
+    ("POST", "requests/{name}/review"): (403, 404, 303, 404, 403, 404, 401),
+    ("POST", "requests/{name}/withdraw"): (303, 404, 403, 404, 403, 404, 401),
+    ("POST", "requests/{name}/message"): (303, 404, 303, 404, 403, 404, 401),
+    ("GET", "releases"): (OK, OK, OK, OK, OK, OK, 302),
+    ("GET", "releases/{number}/download"): (OK, 404, 403, 404, 403, 404, 302),
+    ("POST", "releases/{number}/revoke"): (403, 404, 303, 404, 403, 404, 401),
+    ("GET", "ledger"): (403, 403, 403, 403, OK, 403, 302),
+    ("POST", "ledger/verify"): (403, 403, 403, 403, OK, 403, 401),
+    ("GET", "projects/{name}"): (403, 403, 403, 403, OK, 403, 302),
+    ("GET", "people/{name}"): (403, 403, 403, 403, OK, 403, 302),
+    ("GET", "admin"): (403, 403, 403, OK, OK, 403, 302),
+    ("POST", "preferences"): (303, 303, 303, 303, 303, 303, 401),
+    ("GET", "login"): (302, 302, 302, 302, 302, 302, 302),
+    ("GET", "oauth_callback"): (403, 403, 403, 403, 403, 403, 403),
+    ("POST", "logout"): (303, 303, 303, 303, 303, 303, 401),
+    ("GET", "api/v1/session"): (OK, OK, OK, OK, OK, OK, 401),
+    ("GET", "api/v1/requests"): (OK, OK, OK, OK, OK, OK, 401),
+    ("GET", "api/v1/requests/{name}"): (OK, 404, OK, 404, OK, 404, 401),
+    ("GET", "api/v1/requests/{name}/history"): (OK, 404, OK, 404, OK, 404, 401),
+    ("POST", "api/v1/requests/{name}/approve"): (403, 404, OK, 404, 403, 404, 401),
+    ("POST", "api/v1/requests/{name}/return"): (403, 404, OK, 404, 403, 404, 401),
+    ("POST", "api/v1/requests/{name}/reject"): (403, 404, OK, 404, 403, 404, 401),
+    ("POST", "api/v1/requests/{name}/withdraw"): (OK, 404, 403, 404, 403, 404, 401),
+    ("GET", "api/v1/releases"): (OK, OK, OK, OK, OK, OK, 401),
+    ("GET", "api/v1/releases/{number}/download"): (OK, 404, 403, 404, 403, 404, 401),
+    ("POST", "api/v1/releases/{number}/revoke"): (403, 404, OK, 404, 403, 404, 401),
+    ("GET", "api/v1/ledger/checkpoint"): (403, 403, 403, 403, OK, 403, 401),
+    ("GET", "api/v1/ledger/entries"): (403, 403, 403, 403, OK, 403, 401),
+    ("GET", "api/v1/ledger/verify"): (403, 403, 403, 403, OK, 403, 401),
+}
+BODIES = {
+    "requests/{name}/review": {"data": {"verdict": "approve", "reason": "Fine.", "revision": "1"}},
+    "requests/{name}/message": {"data": {"body": "Why age?", "audience": "author"}},
+    "releases/{number}/revoke": {"data": {"reason": "Wrong."}},
+    "preferences": {"data": {"language": "zh_Hans", "back": PREFIX}},
+    "api/v1/requests/{name}/approve": {"json": {"reason": "Fine."}},
+    "api/v1/requests/{name}/return": {"json": {"reason": "Why age?"}},
+    "api/v1/requests/{name}/reject": {"json": {"reason": "Too fine."}},
+    "api/v1/releases/{number}/revoke": {"json": {"reason": "Wrong."}},
+}
+CASES = [(m, p, r, s) for (m, p), statuses in TABLE.items() for r, s in zip(ROLES, statuses, strict=True)]
+
+
+def routes(desk: Desk) -> set[tuple[str, str]]:
+    """Method and path of every endpoint, found in the application itself, however it was added."""
+    found: set[tuple[str, str]] = set()
+
+    def walk(items: object) -> None:
+        for route in items:  # type: ignore[attr-defined]
+            nested = getattr(route, "original_router", None) or getattr(route, "router", None)
+            if isinstance(route, APIRoute):
+                found.update((m, route.path.removeprefix(PREFIX).removeprefix("/")) for m in route.methods)
+            elif nested is not None:
+                walk(nested.routes)
+
+    walk(browser(desk).app.routes)  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = make_world(tmp_path / "home")
+    made.released()
+    made.checked()
+    return made
+
+
+@pytest.fixture
+def client_of(world: World) -> functools.partial[TestClient]:
+    return functools.partial(_client, make_desk(world))
+
+
+def _client(desk: Desk, role: str) -> TestClient:
+    return browser(desk) if role == "signed-out" else signed_in(desk, role)
+
+
+def test_every_endpoint_is_in_the_table(world: World) -> None:
+    assert routes(make_desk(world)) == set(TABLE)
+
+
+@pytest.mark.parametrize(("method", "path", "role", "status"), CASES)
+def test_each_role_at_each_endpoint(
+    client_of: functools.partial[TestClient], method: str, path: str, role: str, status: int
+) -> None:
+    client = client_of(role)
+    address = PREFIX + path.format(name="R-2" if "requests" in path else "liver", number=1)
+    answer = client.request(method, address, **BODIES.get(path, {}))  # type: ignore[arg-type]
+    assert answer.status_code == status, answer.text[:500]
+    if status >= 400 and path.startswith("api/"):
+        assert set(answer.json()) == {"code", "what", "why", "do"}
+
+
+@pytest.mark.parametrize(("method", "path"), [k for k in TABLE if k[0] == "POST"])
+def test_an_unsafe_request_without_the_pages_secret_changes_nothing(
+    client_of: functools.partial[TestClient], world: World, method: str, path: str
+) -> None:
+    for role in ("ana", "stella", "audrey"):
+        client = client_of(role)
+        del client.headers["x-csrf-token"]
+        before = len(world.entries())
+        answer = client.request(method, PREFIX + path.format(name="R-2", number=1), **BODIES.get(path, {}))  # type: ignore[arg-type]
+        assert answer.status_code == 403
+        assert len(world.entries()) == before
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("role", ["ana", "stella", "audrey"])
+def test_the_request_page_opens_in_every_state(world: World, state: State, role: str) -> None:
+    row = world.at(state)
+    page = signed_in(make_desk(world), role).get(f"{PREFIX}requests/{row.name}")
+    assert page.status_code == 200
+    assert state.words in page.text
