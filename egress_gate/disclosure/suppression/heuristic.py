@@ -1,0 +1,137 @@
+"""A protecting pattern without the search for the cheapest: one cheap movement per target, then leave out what is not needed.
+
+For each target that the pattern does not yet cover, the linear programme finds the movement of least cost that gives the
+target its need (hidden cells move for nothing); the cells it moves are hidden too. Patterns only grow, so each movement
+stays a witness. At the end cells are taken back, dearest first, where all targets stay protected.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from egress_gate.disclosure.linear import Bools, Floats, LinearTable, SecondsLeft
+from egress_gate.disclosure.suppression.attacker import TOLERANCE
+from egress_gate.disclosure.suppression.cuts import Cut, Separator
+from egress_gate.disclosure.suppression.solver import KeptModel, OutOfTime, SolverFailed
+from egress_gate.disclosure.suppression.targets import Target
+
+
+class Impossible(Exception):
+    """No pattern gives this target its need, not even hiding every cell that may be hidden."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self.target = target
+
+
+class Mover:
+    """The programme `A(up - down) = 0` with a price per moved unit; kept, only prices and the target's bounds change."""
+
+    def __init__(self, separator: Separator, weights: Floats) -> None:
+        table = separator.table
+        self._table, self._separator, self._weights = table, separator, weights
+        self._allowed = np.flatnonzero(~table.fixed)
+        self._place = np.full(table.size, -1, dtype=np.int64)
+        self._place[self._allowed] = np.arange(len(self._allowed))
+        part = separator.relations[:, self._allowed]
+        both = sparse.csc_matrix(sparse.hstack([part, -part]))
+        zero = np.zeros(both.shape[0])
+        self._low = np.zeros(2 * len(self._allowed))
+        self._high = np.concatenate([separator.high[self._allowed], separator.low[self._allowed]])
+        self._model = KeptModel(both, (zero, zero), self._low, self._high)
+
+    def move(self, target: Target, hidden: Bools, left: SecondsLeft) -> Floats:
+        """The cheapest movement for one target, in scaled units per cell. Raises Impossible, OutOfTime."""
+        need = target.need / self._separator.scale
+        count = len(self._allowed)
+        place = int(self._place[target.cell])
+        low, high = self._low.copy(), np.minimum(self._high, 1e6 * max(need, 1.0))
+        here, back = (place, place + count) if target.sign > 0 else (place + count, place)
+        if high[here] < need - TOLERANCE:
+            raise Impossible(target)
+        low[here] = high[here] = min(need, high[here])
+        high[back] = 0.0
+        if target.insider >= 0 and self._place[target.insider] >= 0:
+            inside = int(self._place[target.insider])
+            high[inside] = high[inside + count] = 0.0
+        self._model.bounds(low, high)
+        prices = np.where(hidden, 0.0, self._weights)[self._allowed]
+        capacity = np.maximum(np.minimum(self._high, need), 1e-9)
+        prices = np.concatenate([prices, prices]) / capacity * need
+        try:
+            found = self._model.minimise(np.arange(2 * count), prices, left)
+        except SolverFailed as failed:
+            raise Impossible(target) from failed
+        moves = np.zeros(self._table.size)
+        moves[self._allowed] = found.point[:count] - found.point[count:]
+        return moves
+
+
+def grow(
+    separator: Separator, start: Bools, weights: Floats, needed_lines: list[Cut], left: SecondsLeft
+) -> tuple[Bools, list[Target]]:
+    """Hide cells until every target is covered; also the targets that no pattern can cover. Raises OutOfTime."""
+    hidden = start.copy()
+    _fill_lines(hidden, needed_lines, separator.table)
+    mover = Mover(separator, weights)
+    reached: dict[tuple[int, int], Floats] = {}
+    lost = []
+    for target in sorted(separator.targets, key=lambda t: (t.insider, -t.need, t.cell, t.sign)):
+        if _reach(reached, target, separator)[target.cell] >= target.need / separator.scale * (1 - TOLERANCE):
+            continue
+        try:
+            moves = mover.move(target, hidden, left)
+        except Impossible as impossible:
+            lost.append(impossible.target)
+            continue
+        hidden |= np.abs(moves) > 1e-7
+        for sign in (+1, -1):
+            _note(reached, target.insider, sign, moves, separator)
+    return hidden, lost
+
+
+def _reach(reached: dict[tuple[int, int], Floats], target: Target, separator: Separator) -> Floats:
+    return reached.setdefault((target.insider, target.sign), np.zeros(separator.table.size))
+
+
+def _note(reached: dict[tuple[int, int], Floats], insider: int, sign: int, moves: Floats, separator: Separator) -> None:
+    """A movement that leaves an insider's own cell alone is a witness for that insider too."""
+    mine = reached.setdefault((insider, sign), np.zeros(separator.table.size))
+    np.maximum(mine, sign * moves, out=mine)
+    for other in {t.insider for t in separator.targets} - {insider}:
+        if other < 0 or abs(moves[other]) <= 1e-9:
+            view = reached.setdefault((other, sign), np.zeros(separator.table.size))
+            np.maximum(view, sign * moves, out=view)
+
+
+def _fill_lines(hidden: Bools, lines: list[Cut], table: LinearTable) -> None:
+    """Hide the cheapest further cells of a line until its residual has enough contributors."""
+    for line in lines:
+        have = float(line.coefficients[hidden[line.cells]].sum())
+        order = np.argsort(table.cost[line.cells] / line.coefficients, kind="stable")
+        for place in order:
+            cell = line.cells[place]
+            if have >= 1 - 1e-9:
+                break
+            if not hidden[cell] and not table.fixed[cell]:
+                hidden[cell] = True
+                have += float(line.coefficients[place])
+
+
+def trim(separator: Separator, hidden: Bools, lines: list[Cut], lost: set[Target], left: SecondsLeft) -> Bools:
+    """Take cells back, dearest first, while all targets stay protected; stops early when the time is out."""
+    table = separator.table
+    kept = hidden.copy()
+    wanted = [t for t in separator.targets if t not in lost]
+    tester = Separator(table, wanted)
+    candidates = np.flatnonzero(kept & ~table.primary)
+    try:
+        for cell in candidates[np.argsort(-table.cost[candidates], kind="stable")]:
+            kept[cell] = False
+            broken = any(c.coefficients[kept[c.cells]].sum() < 1 - 1e-9 for c in lines if cell in c.cells)
+            if broken or not tester.protects(kept, left):
+                kept[cell] = True
+    except OutOfTime:
+        kept[cell] = True
+    return kept
