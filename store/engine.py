@@ -16,13 +16,14 @@ SQLITE_PRAGMAS = (
     "foreign_keys = ON",
     f"busy_timeout = {BUSY_SECONDS * 1000}",
 )
+_POSTGRES = {"client_encoding": "utf8", "application_name": "glovebox"}
 
 
 def writer_engine(address: str) -> Engine:
     """For transactions. The caller says BEGIN and COMMIT; the driver begins nothing by itself."""
     url = _url(address)
     if not is_sqlite(url):
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, connect_args=_POSTGRES)
     _private_file(url)
     return _sqlite(url, pool_size=1, pragmas=SQLITE_PRAGMAS)
 
@@ -34,6 +35,7 @@ def reader_engine(address: str) -> Engine:
         return create_engine(
             url,
             pool_pre_ping=True,
+            connect_args=_POSTGRES,
             execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
         )
     return _sqlite(url, pool_size=8, pragmas=(*SQLITE_PRAGMAS, "query_only = ON"))

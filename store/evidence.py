@@ -11,7 +11,7 @@ import re
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,9 @@ class StoredLog:
             rows = c.execute(select(_entry).where(_entry.c.seq >= low).order_by(_entry.c.seq).limit(_BATCH)).all()
             subjects = _subjects(c, [row.seq for row in rows])
             for row in rows:
-                tree = tree.append(bytes(row.leaf_hash))
-                beside = _differs(row, subjects[row.seq], tree)
-                yield Leaf(row.seq, bytes(row.body), bytes(row.leaf_hash), row.checkpoint, beside)
+                leaf = Leaf(row.seq, _bytes(row.body), _bytes(row.leaf_hash), str(row.checkpoint))
+                tree = tree.append(leaf.leaf_hash)
+                yield replace(leaf, beside=_differs(row, subjects[row.seq], tree))
             low = rows[-1].seq + 1 if len(rows) == _BATCH else None
 
 
@@ -66,7 +66,7 @@ def verify(db: Database, *, verifier: Verifier | None = None, kept: Path | None 
     """Verify the whole ledger of a database.
 
     ``verifier``: the public key as the auditor holds it; by default the installation's own. ``kept``: a file of signed
-    checkpoints, one after the other, that the log must extend; when all is well the newest is added to it, so that the
+    checkpoints, one after the other, that the log must extend (LedgerFault when it holds anything else); when all is well the newest is added to it, so that the
     next run notices a tail cut off meanwhile. Keep that file, or a copy, where the operator cannot write.
     """
     report = verify_log(StoredLog(db), verifier or db.verifier, read_kept(kept) if kept else ())
@@ -168,7 +168,7 @@ def read_kept(path: Path) -> list[str]:
     """The signed checkpoints in a file, one after the other; none when there is no file. Raises LedgerFault."""
     if not path.exists():
         return []
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8", "replace")
     notes = _NOTE.findall(text)
     if "".join(notes).replace("\n", "") != text.replace("\n", ""):
         raise LedgerFault(
@@ -204,7 +204,7 @@ def _subjects(c: Connection, seqs: Iterable[int]) -> dict[int, dict[str, str]]:
 def _differs(row: Any, subject: dict[str, str], tree: Frontier) -> str:
     """What a query or the next append would read differently from the signed bytes; empty when nothing."""
     try:
-        recorded = decode(bytes(row.body))
+        recorded = decode(_bytes(row.body))
     except LedgerFault:
         return ""  # the bytes themselves are wrong, which verification says better
     signed = {"kind": recorded.entry.kind, "actor": recorded.entry.actor, "time": recorded.time}
@@ -213,7 +213,12 @@ def _differs(row: Any, subject: dict[str, str], tree: Frontier) -> str:
             return f"the column {column} beside it was altered"
     if subject != dict(recorded.entry.subject):
         return "the subject beside it was altered"
-    return "" if bytes(row.frontier) == tree.pack() else "the tree kept beside it was altered"
+    return "" if _bytes(row.frontier) == tree.pack() else "the tree kept beside it was altered"
+
+
+def _bytes(value: object) -> bytes:
+    """SQLite keeps whatever type was forced into a column; a wrong one becomes bytes that cannot verify."""
+    return bytes(value) if isinstance(value, (bytes, memoryview)) else str(value).encode("utf-8", "replace")
 
 
 def _no_entry(seq: int) -> LedgerFault:
