@@ -66,8 +66,9 @@ def verify(db: Database, *, verifier: Verifier | None = None, kept: Path | None 
     """Verify the whole ledger of a database.
 
     ``verifier``: the public key as the auditor holds it; by default the installation's own. ``kept``: a file of signed
-    checkpoints, one after the other, that the log must extend (LedgerFault when it holds anything else); when all is well the newest is added to it, so that the
-    next run notices a tail cut off meanwhile. Keep that file, or a copy, where the operator cannot write.
+    checkpoints, one after the other, that the log must extend (LedgerFault when it holds anything else). When all is
+    well the newest is added to it, so that the next run notices a tail cut off meanwhile. Keep that file, or a copy,
+    where the operator cannot write.
     """
     report = verify_log(StoredLog(db), verifier or db.verifier, read_kept(kept) if kept else ())
     if report.ok and kept and report.head:

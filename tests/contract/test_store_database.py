@@ -1,3 +1,4 @@
+# ruff: noqa: PT012 - what must fail is the transaction as a whole
 """The same promises on SQLite and on a real PostgreSQL: change and evidence together, in order, without gaps."""
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def postgres() -> Iterator[str]:
     """A server of its own, on a socket in a temporary folder; as ``nobody`` when the tests run as root."""
     folder = Path(tempfile.mkdtemp(prefix="gbpg-"))
     spec = importlib.util.find_spec("pgserver")  # for its files only
-    assert spec and spec.origin
+    assert spec is not None
+    assert spec.origin is not None
     packaged = Path(spec.origin).parent
     shutil.copytree(packaged / "pginstall", folder / "pgserver" / "pginstall", symlinks=True)
     if (libraries := packaged.with_name("pgserver.libs")).is_dir():
@@ -264,7 +266,7 @@ def test_times_are_utc(db: Database) -> None:
 def test_a_finished_transaction_does_nothing_more(db: Database) -> None:
     with db.transaction(AT) as t:
         add(t, "x", 1)
-    with pytest.raises(Exception, match="over|closed"):
+    with pytest.raises(Exception, match=r"over|closed"):
         t.execute(delete(person))
     assert people(db) == ["x"]
 
