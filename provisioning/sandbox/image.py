@@ -211,6 +211,18 @@ def build_image(settings: Settings, progress: Progress = silent, *, base: str, w
     return present
 
 
+def image_id(settings: Settings, client: docker.DockerClient) -> str:
+    """The id of the image that sandboxes are started from. Raises ImageFault when it is not there."""
+    found = _image_id(client, settings.sandbox.image)
+    if found is None:
+        raise ImageFault(
+            "The sandbox image is not on this machine.",
+            why="The set-up has not built it, or it was removed.",
+            do="Run the set-up again: it builds what is missing.",
+        )
+    return found
+
+
 def ensure_image(settings: Settings, progress: Progress = silent) -> str:
     """All steps in order; the image's id."""
     return build_image(settings, progress, base=build_base(settings, progress))

@@ -61,8 +61,8 @@ class Keeper:
         self.book = book
         self._doors = doors
         self._client = client
-        self._privilege: Privilege = privilege_for(settings, client)
-        self._mounts = SandboxMounts(settings, self._privilege)
+        self.privilege: Privilege = privilege_for(settings, client)
+        self._mounts = SandboxMounts(settings, self.privilege)
 
     async def open(self, plan: MountPlan, server_name: str, prefix: str, say: Say) -> Opened:
         """Raises a Fault when any step fails; then the container, its mounts and its door are gone again."""
@@ -77,7 +77,7 @@ class Keeper:
     async def close(self, sandbox_id: str, reason: str) -> None:
         """Ensure that the sandbox is gone and its end is on the record."""
         await self._doors.close(sandbox_id)
-        await asyncio.to_thread(self._remove, sandbox_id)
+        await asyncio.to_thread(self.remove, sandbox_id)
         await asyncio.to_thread(self.book.stopped, sandbox_id, reason)
 
     async def state(self, sandbox_id: str) -> dict[str, Any] | None:
@@ -102,7 +102,7 @@ class Keeper:
         await say("Proving its isolation from outside.", 45)
         proof = await asyncio.to_thread(self._prove, hardening, container, image, order, binds)
         if not proof.holds:
-            await asyncio.to_thread(self._remove, sandbox_id)
+            await asyncio.to_thread(self.remove, sandbox_id)
             await asyncio.to_thread(self.book.refused, plan, sandbox_id, server_name, container, image, proof)
             demand(proof)
         await asyncio.to_thread(self.book.started, plan, sandbox_id, server_name, container, image, proof)
@@ -111,6 +111,10 @@ class Keeper:
         await say("Waiting for the notebook server.", 70)
         await self._doors.wait_until_answering(sandbox_id, ANSWER_SECONDS)
         return Opened(sandbox_id, container)
+
+    def binds(self, order: MountOrder) -> list[Bind]:
+        """How the sandbox's folders are bound, without changing anything."""
+        return self._mounts.binds(order)
 
     def hardening(self) -> HardeningProfile:
         return profile(self.settings, cgroup_version=cgroup_version(self._client))
@@ -167,7 +171,7 @@ class Keeper:
         self, hardening: HardeningProfile, container: str, image: str, order: MountOrder, binds: list[Bind]
     ) -> Proof:
         inspected = self._client.api.inspect_container(container)
-        return verify(self._privilege, hardening, inspected, image_id=image, uid=order.uid, binds=binds)
+        return verify(self.privilege, hardening, inspected, image_id=image, uid=order.uid, binds=binds)
 
     # -- the end --------------------------------------------------------------------------------------------------
     async def _discard(self, sandbox_id: str) -> None:
@@ -177,7 +181,7 @@ class Keeper:
         except Fault as second:
             _log.error("sandbox %s was not removed after a failed start: %s", sandbox_id, second.private or second)
 
-    def _remove(self, sandbox_id: str) -> None:
+    def remove(self, sandbox_id: str) -> None:
         try:
             self._client.api.remove_container(self.container_name(sandbox_id), force=True, v=True)
         except NotFound:

@@ -1,0 +1,172 @@
+"""The proof itself: set the stage, let the adversary try everything, look from outside, sign what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+
+from installation.settings import Settings
+from ledger import keys
+from provisioning.sandbox.hardening import HardeningProfile
+from provisioning.sandbox.image import image_id
+from provisioning.sandbox.keeper import engine_fault
+from provisioning.sandbox.mounts import HOME_INODES
+from provisioning.sandbox.prove.baseline import facts_for_plain, plain_pair
+from provisioning.sandbox.prove.outside import Neighbour, checked, dataset_digest, log_check, proof_checks
+from provisioning.sandbox.prove.report import FORMAT, Report, signed
+from provisioning.sandbox.prove.throwaway import HOME_BYTES, UIDS, Stage, clear_stage, copy_program, set_stage
+from store import clock
+from store.database import LEDGER_NAME
+
+Tell = Callable[[str, int], None]
+_NEIGHBOUR_SECONDS = 900
+KNOWN_OPEN = ("free-space-of-host", "machine-load")  # reasons stand beside the attempts
+
+
+def run(settings: Settings, baseline: bool = False, tell: Tell | None = None) -> Report:
+    """Prove the isolation of this installation's sandboxes. ``tell(what, done)`` hears of every attempt.
+
+    Needs the engine and the image, not a running workbench. Raises a Fault when the stage cannot be set; whatever happens,
+    nothing of it is left.
+    """
+    tell = tell or (lambda _, __: None)
+    try:
+        client = docker.from_env(timeout=120)
+    except DockerException as absent:
+        raise engine_fault("The proof was not made.", absent) from absent
+    with closing(client):
+        tell("opening two throw-away sandboxes", 0)
+        stage = asyncio.run(set_stage(settings, client))
+        try:
+            content = _content(stage, settings, tell)
+            content["baseline"] = _baseline(stage, tell) if baseline else None
+        finally:
+            clear_stage(stage.settings, stage.keeper, client)
+    signer = keys.ensure(settings.secrets / "ledger.key", LEDGER_NAME)
+    return signed(content, signer)
+
+
+def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
+    hardening = stage.keeper.hardening()
+    program = copy_program(stage.settings.datasets / "adversary")
+    before = dataset_digest(program.folder)
+    facts = _facts(stage, hardening, settings)
+    stage.run_inside(stage.neighbour.container, _neighbour_facts(facts), detach=True)
+    with Neighbour(stage) as neighbour:
+        attempts = list(_tried(stage, stage.adversary.container, facts, tell))
+    outside = [
+        *proof_checks(stage, stage.adversary, UIDS[0], program),
+        neighbour.check(),
+        log_check(stage, stage.adversary),
+        checked("the dataset on the host", before, dataset_digest(program.folder)),
+        _home_check(stage),
+    ]
+    return {
+        "format": FORMAT,
+        "made_at": clock.stamp(clock.now()),
+        "machine": _machine(stage, hardening),
+        "profile": hardening.described(),
+        "attempts": attempts,
+        "outside": outside,
+    }
+
+
+def _facts(stage: Stage, hardening: HardeningProfile, settings: Settings) -> dict[str, Any]:
+    """What the adversary is told: ceilings, and decoy words (reversed) that it must not find. No real secret."""
+    host = platform.node()
+    return {
+        "table": "/data/adversary/table.csv",
+        "pids": hardening.pids,
+        "memory": hardening.memory,
+        "files": hardening.files,
+        "cpus": settings.sandbox.cpus,
+        "tmp_bytes": hardening.tmp_bytes,
+        "tmp_inodes": hardening.tmp_inodes,
+        "shm_bytes": hardening.shm_bytes,
+        "home_bytes": HOME_BYTES,
+        "home_inodes": min(HOME_INODES, HOME_BYTES // 16384),
+        "log_limit": "2 MiB",
+        "names": [name[::-1] for name in stage.names],
+        "secrets": [_neighbours_token(stage)[::-1]],
+        "hosts": [host[::-1]],
+        "host_words": [str(stage.settings.home)[::-1], str(settings.home)[::-1]],
+    }
+
+
+def _neighbours_token(stage: Stage) -> str:
+    door = stage.settings.sandboxes / stage.neighbour.sandbox_id / "door.json"
+    return str(json.loads(door.read_text("utf-8"))["token"])
+
+
+def _neighbour_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "be_a_neighbour", "table": facts["table"], "seconds": _NEIGHBOUR_SECONDS}
+
+
+def _tried(stage: Stage, container: str, facts: dict[str, Any], tell: Tell) -> Iterator[dict[str, str]]:
+    """Attempts as the adversary reports them. What it prints is not trusted beyond its shape: it comes from a sandbox."""
+    pending = b""
+    for part in stage.run_inside(container, facts):
+        pending += part
+        while b"\n" in pending:
+            line, _, pending = pending.partition(b"\n")
+            if (attempt := _parsed(line)) is not None:
+                tell(f"{attempt['id']}: {attempt['observed']}", 1)
+                yield attempt
+
+
+def _parsed(line: bytes) -> dict[str, str] | None:
+    try:
+        told = json.loads(line)
+        fields = ("id", "channel", "tried", "expected", "observed", "detail")
+        attempt = {name: str(told[name])[:400] for name in fields}
+    except (ValueError, KeyError, TypeError):
+        return None
+    if attempt["expected"] != "open" or attempt["id"] not in KNOWN_OPEN:
+        attempt["expected"] = "blocked"  # what is expected is said here, not by the sandbox
+    if attempt["observed"] not in ("blocked", "open", "error"):
+        attempt["observed"] = "error"
+    return attempt
+
+
+def _home_check(stage: Stage) -> dict[str, Any]:
+    sizes = [path.stat().st_size for path in stage.settings.homes.iterdir()]
+    said = f"{max(sizes, default=0)} bytes"
+    return checked("the home's file on the host", f"{HOME_BYTES} bytes", said)
+
+
+def _machine(stage: Stage, hardening: HardeningProfile) -> dict[str, str]:
+    version = stage.client.version()
+    return {
+        "engine": str(version.get("Version")),
+        "kernel": str(version.get("KernelVersion")),
+        "architecture": str(version.get("Arch")),
+        "runtime": hardening.runtime,
+        "cgroup": str(hardening.cgroup_version),
+        "image": image_id(stage.settings, stage.client),
+    }
+
+
+def _baseline(stage: Stage, tell: Tell) -> dict[str, Any]:
+    tell("the same attempts in a plain container", 0)
+    facts = _facts(stage, stage.keeper.hardening(), stage.settings)
+    home = Path(stage.settings.home) / "plain"
+    program = stage.settings.datasets / "adversary"
+    try:
+        with plain_pair(stage.settings, stage.client, program, home) as (container, neighbour, address):
+            stage.run_inside(neighbour, _neighbour_facts(facts), detach=True)
+            attempts = list(_tried(stage, container, facts_for_plain(facts, address), tell))
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return {
+        "what": "the same image in a container started by the engine's defaults, on its bridge",
+        "attempts": attempts,
+    }

@@ -1,0 +1,198 @@
+"""Two throw-away sandboxes beside the installation: one for the adversary, one for its neighbour. No hub, no record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from installation.settings import Settings
+from provisioning.sandbox.errors import HandshakeFault
+from provisioning.sandbox.isolation import Proof
+from provisioning.sandbox.keeper import Keeper, Opened
+from provisioning.sandbox.mounts import Folders
+
+_ADVERSARY = Path(__file__).parent / "adversary"
+HOME_BYTES = 64 * 1024**2
+UIDS = (61001, 61002)
+
+
+@dataclass(frozen=True)
+class ShownFolder:
+    """The adversary's own program, shown to it as a dataset would be."""
+
+    name: str
+    version: str
+    folder: Path
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What the keeper needs to know of a throw-away sandbox; the shape of a mount plan."""
+
+    person: str
+    uid: int
+    project: str
+    datasets: tuple[ShownFolder, ...]
+    purpose: str = "proof of isolation"
+    view: str = "blind"
+    limits: dict[str, Any] = field(default_factory=dict)
+    grants: tuple[int, ...] = ()
+
+
+class NoRecord:
+    """A throw-away sandbox serves nobody, so nobody's record is touched; its proofs are kept for the report."""
+
+    def __init__(self) -> None:
+        self.proofs: dict[str, Proof] = {}
+
+    def projects(self, person: str, groups: Sequence[str]) -> list[Any]:
+        return []
+
+    def plan(self, person: str, groups: Sequence[str], project: str) -> Any:
+        raise NotImplementedError("a throw-away sandbox is planned by its maker")
+
+    def started(self, plan: Any, sandbox_id: str, server: str, container: str, image: str, proof: Proof) -> None:
+        self.proofs[sandbox_id] = proof
+
+    def stopped(self, sandbox_id: str, reason: str) -> None:
+        return
+
+    def refused(self, plan: Any, sandbox_id: str, server: str, container: str, image: str, proof: Proof) -> None:
+        self.proofs[sandbox_id] = proof
+
+    def open_sandboxes(self) -> dict[str, str]:
+        return {}
+
+
+class Knocker:
+    """Asks a sandbox's notebook server whether it answers, as carefully as the session door does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def open(self, sandbox_id: str) -> None:
+        return
+
+    async def close(self, sandbox_id: str) -> None:
+        return
+
+    async def wait_until_answering(self, sandbox_id: str, seconds: float) -> None:
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            if await asyncio.to_thread(self.knock, sandbox_id) is not None:
+                return
+            await asyncio.sleep(0.1)
+        raise HandshakeFault(
+            "The proof was not made.",
+            why="The notebook server in the throw-away sandbox did not answer.",
+            do="Look at the machine's load and run the command again.",
+        )
+
+    def knock(self, sandbox_id: str, seconds: float = 5) -> float | None:
+        """Seconds until the first bytes of an answer, or None without one."""
+        folders = Folders.of(self._settings, sandbox_id)
+        facts = json.loads(folders.door_file.read_text("utf-8"))
+        request = f"GET {facts['prefix']}api/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        request += f"Authorization: token {facts['token']}\r\n\r\n"
+        start = time.monotonic()
+        folder = os.open(folders.serve, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            served = os.open("jupyter.sock", os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+            try:
+                if not stat.S_ISSOCK(os.fstat(served).st_mode):
+                    return None
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(seconds)
+                    client.connect(f"/proc/self/fd/{served}")
+                    client.sendall(request.encode())
+                    return time.monotonic() - start if b" 200 " in client.recv(64) else None
+            finally:
+                os.close(served)
+        except OSError:
+            return None
+        finally:
+            os.close(folder)
+
+
+@dataclass
+class Stage:
+    """The throw-away installation: settings, keeper, the two sandboxes and the words that must not be found."""
+
+    settings: Settings
+    keeper: Keeper
+    book: NoRecord
+    knocker: Knocker
+    client: docker.DockerClient
+    adversary: Opened
+    neighbour: Opened
+    names: tuple[str, ...]
+
+    def run_inside(self, container: str, facts: dict[str, Any], *, detach: bool = False) -> Any:
+        """Start the adversary's program in a container; an iterator over its output, or nothing when detached."""
+        code = (
+            "import sys; sys.path.insert(0, '/data'); from adversary.__main__ import main; sys.exit(main(sys.argv[1:]))"
+        )
+        command = ["/opt/sandbox/bin/python", "-I", "-B", "-c", code, json.dumps(facts)]
+        made = self.client.api.exec_create(container, command)
+        return self.client.api.exec_start(made["Id"], detach=detach, stream=not detach)
+
+
+async def set_stage(settings: Settings, client: docker.DockerClient) -> Stage:
+    """Open both sandboxes with the installation's own profile. Raises a Fault, leaving nothing."""
+    mark = secrets.token_hex(4)
+    home = settings.run / f"prove-{mark}"
+    sandbox = replace(
+        settings.sandbox, home_bytes=HOME_BYTES, container_prefix=f"{settings.sandbox.container_prefix}-prove"
+    )
+    apart = replace(settings, home=home, sandbox=sandbox)
+    program = copy_program(apart.datasets / "adversary")
+    book, knocker = NoRecord(), Knocker(apart)
+    keeper = Keeper(apart, book, knocker, client)  # type: ignore[arg-type]
+    names = (f"person-{mark}", f"project-{mark}")
+    try:
+        one = await _open(keeper, Visit("adversary", UIDS[0], "proof", (program,)))
+        other = await _open(keeper, Visit(names[0], UIDS[1], names[1], (program,)))
+    except BaseException:
+        clear_stage(apart, keeper, client)
+        raise
+    return Stage(apart, keeper, book, knocker, client, one, other, (*names, other.sandbox_id, other.container[:12]))
+
+
+async def _open(keeper: Keeper, visit: Visit) -> Opened:
+    async def silent(_: str, __: int) -> None:
+        return
+
+    plan: Any = visit
+    return await keeper.open(plan, "", f"/user/{visit.person}/", silent)
+
+
+def copy_program(folder: Path) -> ShownFolder:
+    """The adversary's files and one table to try on, readable by every uid."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    for source in sorted(_ADVERSARY.glob("*.py")):
+        shutil.copyfile(source, folder / source.name)
+    (folder / "table.csv").write_text("id,value\n" + "\n".join(f"{n},{n % 7}" for n in range(2000)), "utf-8")
+    for path in folder.iterdir():
+        path.chmod(0o444)
+    folder.chmod(0o755)
+    return ShownFolder("adversary", "adversary/1", folder)
+
+
+def clear_stage(settings: Settings, keeper: Keeper, client: docker.DockerClient) -> None:
+    """Ensure that nothing of the throw-away installation is left."""
+    for folder in sorted(settings.sandboxes.iterdir()) if settings.sandboxes.exists() else []:
+        keeper.remove(folder.name)
+    shutil.rmtree(settings.home, ignore_errors=True)
