@@ -70,8 +70,15 @@ class Browser:
         morsel = self.session.cookie_jar.filter_cookies(URL(self.base + path)).get("_xsrf")
         return morsel.value if morsel else ""
 
-    async def open(self, path: str, *, method: str = "GET", data: Any = None, json_body: Any = None,
-                   headers: dict[str, str] | None = None) -> Page:
+    async def open(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        data: Any = None,
+        json_body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Page:
         url = path if path.startswith("http") else self.base + path
         sent = {"Accept": "text/html,application/json;q=0.9", **(headers or {})}
         if method != "GET":
@@ -149,12 +156,32 @@ class Notebook:
         """Execute one cell and wait for its reply and for the kernel to be idle again."""
         if self.socket is None:
             raise BrowserFault("The notebook is not open.")
-        header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": self.browser.person,
-                  "session": uuid.uuid4().hex, "version": "5.3", "date": ""}
-        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {},
-                   "allow_stdin": False, "stop_on_error": True}
-        await self.socket.send_json({"header": header, "parent_header": {}, "metadata": {}, "content": content,
-                                     "channel": "shell", "buffers": []})
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": "execute_request",
+            "username": self.browser.person,
+            "session": uuid.uuid4().hex,
+            "version": "5.3",
+            "date": "",
+        }
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
+        await self.socket.send_json(
+            {
+                "header": header,
+                "parent_header": {},
+                "metadata": {},
+                "content": content,
+                "channel": "shell",
+                "buffers": [],
+            }
+        )
         outcome, replied, idle, outputs = Outcome(), False, False, []
         async with asyncio.timeout(patience):
             while not (replied and idle):
@@ -166,8 +193,15 @@ class Notebook:
                     idle = True
                 else:
                     _collect(outcome, outputs, kind, body)
-        self.cells.append({"cell_type": "code", "execution_count": len(self.cells) + 1, "metadata": {},
-                           "source": code, "outputs": outputs})
+        self.cells.append(
+            {
+                "cell_type": "code",
+                "execution_count": len(self.cells) + 1,
+                "metadata": {},
+                "source": code,
+                "outputs": outputs,
+            }
+        )
         return outcome
 
     async def _next(self, parent: str) -> dict[str, Any]:
@@ -185,10 +219,17 @@ class Notebook:
         await self._save()
 
     async def _save(self) -> None:
-        content = {"nbformat": 4, "nbformat_minor": 5, "cells": self.cells,
-                   "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}}
-        page = await self.browser.open(f"{self.prefix}/api/contents/{self.name}", method="PUT",
-                                       json_body={"type": "notebook", "format": "json", "content": content})
+        content = {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "cells": self.cells,
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        }
+        page = await self.browser.open(
+            f"{self.prefix}/api/contents/{self.name}",
+            method="PUT",
+            json_body={"type": "notebook", "format": "json", "content": content},
+        )
         page.expect(200, 201)
 
 
@@ -206,5 +247,11 @@ def _collect(outcome: Outcome, outputs: list[dict[str, Any]], kind: str, body: d
         outputs.append(made)
     elif kind == "error":
         outcome.error = f"{body['ename']}: {body['evalue']}"
-        outputs.append({"output_type": "error", "ename": body["ename"], "evalue": body["evalue"],
-                        "traceback": body.get("traceback", [])})
+        outputs.append(
+            {
+                "output_type": "error",
+                "ename": body["ename"],
+                "evalue": body["evalue"],
+                "traceback": body.get("traceback", []),
+            }
+        )

@@ -62,7 +62,10 @@ def provision(settings: Settings, story: Story) -> None:
         with db.read() as c:
             tables = {table.name: table for table in catalogue.tables_of(c, "nafld/1")}
         story.table(["table", "rows", "privacy unit"], [[t.name, f"{t.rows:,}", t.unit] for t in tables.values()])
-        story.must({name: t.rows for name, t in tables.items()} == cohort.TABLES, "17,549 people, 400,123 laboratory values, 34,340 events")
+        story.must(
+            {name: t.rows for name, t in tables.items()} == cohort.TABLES,
+            "17,549 people, 400,123 laboratory values, 34,340 events",
+        )
         story.must(all(t.unit == "id" for t in tables.values()), "the privacy unit of every table is the person (id)")
         _project(db, story)
 
@@ -91,14 +94,29 @@ def _project(db: Database, story: Story) -> None:
     with db.read() as c:
         known = projects.project(c, "liver")
     if known is None:
-        projects.create_project(db, name="liver", title="Outcomes in fatty liver disease", purpose=PURPOSE, sponsor="adam",
-                                expires_at=at + timedelta(days=365), actor="adam", at=at)
+        projects.create_project(
+            db,
+            name="liver",
+            title="Outcomes in fatty liver disease",
+            purpose=PURPOSE,
+            sponsor="adam",
+            expires_at=at + timedelta(days=365),
+            actor="adam",
+            at=at,
+        )
         projects.add_member(db, project="liver", person="ana", actor="adam", at=at)
     with db.read() as c:
         granted = [g for g in projects.grants_of(c, "liver") if g.in_force(at)]
     if not granted:
-        projects.give_grant(db, project="liver", version="nafld/1", purpose=PURPOSE,
-                            expires_at=at + timedelta(days=180), actor="stella", at=at)
+        projects.give_grant(
+            db,
+            project="liver",
+            version="nafld/1",
+            purpose=PURPOSE,
+            expires_at=at + timedelta(days=180),
+            actor="stella",
+            at=at,
+        )
     story.must(True, "project liver: member ana, grant by stella on nafld/1 for its stated purpose, with an end date")
 
 
@@ -108,9 +126,13 @@ async def work(settings: Settings, story: Story, ana: Browser, stella: Browser) 
         await ana.spawn("liver")
         lab = await ana.open("/user/ana/lab")
         story.must(lab.status == 200 and "jupyter" in lab.text.lower(), "JupyterLab opens in the browser")
-        story.must("connect-src" in lab.headers.get("Content-Security-Policy", ""), "its pages carry a Content-Security-Policy")
+        story.must(
+            "connect-src" in lab.headers.get("Content-Security-Policy", ""), "its pages carry a Content-Security-Policy"
+        )
         other = await stella.open("/user/ana/lab")
-        story.must(other.status in (403, 404), "the steward, signed in, may not open the analyst's server", other.status)
+        story.must(
+            other.status in (403, 404), "the steward, signed in, may not open the analyst's server", other.status
+        )
     async with Notebook(ana, "first-analysis.ipynb") as notebook:
         await _analyse(story, notebook)
         await _escape(settings, story, notebook)
@@ -131,21 +153,31 @@ async def _analyse(story: Story, notebook: Notebook) -> None:
         )
         story.must(not seen.error and "17549" in seen.text, "pandas and DuckDB read the read-only Parquet tables", seen)
         story.say(seen.text.strip().splitlines()[0])
-        seen = await notebook.run(f"mine = glovebox.sql('''{SAFE}''')\nprint(mine.df().shape if hasattr(mine, 'df') else mine.shape)")
+        seen = await notebook.run(
+            f"mine = glovebox.sql('''{SAFE}''')\nprint(mine.df().shape if hasattr(mine, 'df') else mine.shape)"
+        )
         story.must(not seen.error and "(20, 3)" in seen.text, "glovebox.sql joins events with people: 20 cells", seen)
 
 
 async def _escape(settings: Settings, story: Story, notebook: Notebook) -> None:
-    with story.chapter("From inside: every way out is tried, and how it failed"), neighbour(
-        settings.sandbox.image, settings.sandbox.container_prefix
-    ) as address:
-        story.must(await asyncio.to_thread(reachable, address, NEIGHBOUR_PORT), "control: the neighbour container answers the host")
+    with (
+        story.chapter("From inside: every way out is tried, and how it failed"),
+        neighbour(settings.sandbox.image, settings.sandbox.container_prefix) as address,
+    ):
+        story.must(
+            await asyncio.to_thread(reachable, address, NEIGHBOUR_PORT),
+            "control: the neighbour container answers the host",
+        )
         hub = f"127.0.0.1:{settings.ports.hub}"
         await notebook.run(PREPARE)
         for escape in escapes(hub, address, NEIGHBOUR_PORT):
             seen = await notebook.run(escape.code)
             said = (seen.text or seen.error).strip().splitlines()
-            story.must(bool(said) and said[-1].startswith("blocked:"), f"{escape.name}: {said[-1] if said else 'no answer'}", seen)
+            story.must(
+                bool(said) and said[-1].startswith("blocked:"),
+                f"{escape.name}: {said[-1] if said else 'no answer'}",
+                seen,
+            )
 
 
 async def _browser_side(story: Story, ana: Browser) -> None:
@@ -160,7 +192,11 @@ async def _browser_side(story: Story, ana: Browser) -> None:
         ):
             page = await ana.open(path)
             plain = page.text.lower()
-            story.must(page.status == 403 and "release" in plain, f"{name}: HTTP {page.status}, with a page that says how to ask for a release", page)
+            story.must(
+                page.status == 403 and "release" in plain,
+                f"{name}: HTTP {page.status}, with a page that says how to ask for a release",
+                page,
+            )
 
 
 async def _ask(story: Story, notebook: Notebook) -> Asked:
@@ -174,7 +210,9 @@ async def _ask(story: Story, notebook: Notebook) -> Asked:
         )
         story.must("refused:" in seen.text, "SELECT * … LIMIT 20 is refused at once, naming the construct", seen)
         story.say(seen.text.strip()[:300])
-        copy = await _release(notebook, "pd.read_parquet('/data/nafld/nafld1.parquet').head(20)", "Twenty rows for the appendix")
+        copy = await _release(
+            notebook, "pd.read_parquet('/data/nafld/nafld1.parquet').head(20)", "Twenty rows for the appendix"
+        )
         story.say(f"{copy}: a file with 20 raw records")
         return Asked(safe, small, copy)
 
@@ -222,21 +260,31 @@ async def review(story: Story, ana: Browser, stella: Browser, asked: Asked) -> N
     with story.chapter("Four eyes: the author may not approve, the steward may"):
         own = await ana.open(f"{GATE}/requests/{asked.safe}/approve", method="POST", json_body={"reason": "mine"})
         story.must(own.status == 403, f"ana cannot approve her own request: HTTP {own.status}", own)
-        page = await stella.open(f"{GATE}/requests/{asked.safe}/approve", method="POST",
-                                 json_body={"reason": "Every cell has well over ten people; purpose as granted."})
+        page = await stella.open(
+            f"{GATE}/requests/{asked.safe}/approve",
+            method="POST",
+            json_body={"reason": "Every cell has well over ten people; purpose as granted."},
+        )
         page.expect(200)
         released = await _settled(stella, asked.safe)
         story.must(released["state"] == "released", f"stella approved {asked.safe}; the gate released it", released)
         asked.release = str(released["release"]["id"])
     with story.chapter("The analyst downloads what the gate wrote"):
         bundle = (await ana.open(f"{GATE}/releases/{asked.release}/download")).expect(200)
-        story.must(hashlib.sha256(bundle.body).hexdigest() == released["release"]["bundle"], "the file is the one that was recorded, byte by byte")
+        story.must(
+            hashlib.sha256(bundle.body).hexdigest() == released["release"]["bundle"],
+            "the file is the one that was recorded, byte by byte",
+        )
         with zipfile.ZipFile(io.BytesIO(bundle.body)) as archive:
             name = next(n for n in archive.namelist() if n.endswith(".csv"))
             rows = list(csv.DictReader(io.StringIO(archive.read(name).decode("utf-8"))))
             story.say(f"{', '.join(archive.namelist())}")
         story.table(list(rows[0]), [list(row.values()) for row in rows[:5]])
-        story.must(len(rows) == 20 and {r["people"] for r in rows if r["event"] == "MI"} == {"406", "627"}, "20 cells, figures as in the cohort", rows[:3])
+        story.must(
+            len(rows) == 20 and {r["people"] for r in rows if r["event"] == "MI"} == {"406", "627"},
+            "20 cells, figures as in the cohort",
+            rows[:3],
+        )
         denied = await stella.open(f"{GATE}/releases/999999/download")
         story.must(denied.status in (403, 404), "a release that does not exist is refused plainly")
 

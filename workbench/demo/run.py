@@ -45,8 +45,12 @@ def run(settings: Settings, console: Console | None = None) -> int:
     try:
         asyncio.run(_play(settings, story, cast))
     except (Differs, BrowserFault, TimeoutError) as fault:
-        story.console.print(f"\n[bold red]The demo stopped:[/] a step differed from what must happen.\n   {fault!s}", highlight=False)
-        story.console.print(f"   Logs: {settings.logs}. Run the same command again after mending it; finished steps are kept.")
+        story.console.print(
+            f"\n[bold red]The demo stopped:[/] a step differed from what must happen.\n   {fault!s}", highlight=False
+        )
+        story.console.print(
+            f"   Logs: {settings.logs}. Run the same command again after mending it; finished steps are kept."
+        )
         return 1
     story.console.print(f"\n[bold green]{story.checks} facts checked, every one as it must be.[/]")
     return 0

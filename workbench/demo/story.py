@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 
-class Differs(Exception):  # noqa: N818 - read as "what happened differs"
+class Differs(Exception):
     """A step did not end as it must; the message says what was expected and what was seen."""
 
 

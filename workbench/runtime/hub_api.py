@@ -1,0 +1,48 @@
+"""The hub's REST API as the operator: accounts, groups, running servers, health."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from installation.settings import Settings
+
+
+class HubApi:
+    """Raises httpx.HTTPError when the hub is away or refuses."""
+
+    def __init__(self, settings: Settings) -> None:
+        token = (settings.secrets / "operator.token").read_text("utf-8").strip()
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{settings.ports.hub}/hub/api",
+            headers={"Authorization": f"token {token}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def healthy(self) -> bool:
+        try:
+            return self._client.get("/health").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def users(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._client.get("/users").raise_for_status().json()
+        return found
+
+    def ensure_user(self, name: str, group: str) -> None:
+        answer = self._client.post(f"/users/{name}")
+        if answer.status_code not in (201, 409):
+            answer.raise_for_status()
+        self._client.post(f"/groups/{group}/users", json={"users": [name]}).raise_for_status()
+
+    def stop_servers(self) -> list[str]:
+        """Ask the hub to stop every running server; the names of their owners."""
+        running = [user["name"] for user in self.users() if user.get("servers") or user.get("server")]
+        for name in running:
+            self._client.delete(f"/users/{name}/server")
+        return running
+
+    def close(self) -> None:
+        self._client.close()
