@@ -11,6 +11,7 @@ from sqlalchemy import insert
 from egress_gate.doors.sandboxes import Sandbox
 from egress_gate.doors.trail import Event, canonical, digest_of
 from ledger.entry import Entry
+from store.blobs import Blobs
 from store.clock import stamp
 from store.database import Database
 from store.schema import session_event
@@ -19,13 +20,16 @@ from store.schema import session_event
 class StoreBook:
     """`trail.Book` over the store. One transaction per write, so that a batch is there whole or not at all."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
+        self._blobs = blobs
 
     def write(self, batches: list[tuple[Sandbox, list[Event]]], at: datetime) -> None:
         filled = [(sandbox, events) for sandbox, events in batches if events]
         if not filled:
             return
+        for blob in {event.blob for _, events in filled for event in events if event.blob is not None}:
+            self._blobs.put(blob)  # first, so that no row names bytes that are not there
         with self._database.transaction(at) as t:
             for sandbox, events in filled:
                 t.execute(insert(session_event), [_row(sandbox, event) for event in events])

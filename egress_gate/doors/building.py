@@ -91,10 +91,10 @@ class Building:
         sandbox = read(self._settings.sandboxes, sandbox_id)
         async with self._changing:
             await self._close(sandbox_id)
-            inner = InnerDoor(sandbox, self._gate)
-            await inner.open()
+            viewer = await self._door.open(sandbox)
+            inner = InnerDoor(sandbox, self._gate, viewer.answers.keep)
             self._inner[sandbox_id] = inner
-            await self._door.open(sandbox)
+            await inner.open()
 
     async def close(self, sandbox_id: str) -> bool:
         async with self._changing:

@@ -49,9 +49,14 @@ def content_type(route: Route, path: str, headers: Mapping[str, str]) -> str:
         raise misbehaved("its type is not one of this route", f"{route.name}: {named!r}")
     if route.shape is not Shape.ASSET:
         return f"{named}; charset=utf-8"
+    return asset_type(path)
+
+
+def asset_type(path: str) -> str:
+    """An asset's type by its name. Raises SandboxMisbehaved for a name that is not one of the interface's kinds."""
     suffix = path.rpartition("/")[2].rpartition(".")[2].lower()
     if suffix not in ASSET_SUFFIXES:
-        raise misbehaved("its name is not that of a part of the interface", f"{route.name}: .{suffix[:16]}")
+        raise misbehaved("its name is not that of a part of the interface", f".{suffix[:16]}")
     kind = ASSET_SUFFIXES[suffix]
     return f"{kind}; charset=utf-8" if kind.startswith("text/") or kind == "application/json" else kind
 

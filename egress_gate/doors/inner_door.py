@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +57,15 @@ def call_for(method: str, path: str) -> Call:
     for call in CALLS:
         if method in call.methods and call.pattern.fullmatch(path):
             return call
-    raise InnerRefused(
+    raise _refused(f"{method} {path[:200]}")
+
+
+def _refused(private: str) -> InnerRefused:
+    return InnerRefused(
         "The gate was not asked.",
         why="The inner door carries the analyst API only.",
         do="Use the functions of `import glovebox`; `help(glovebox)` lists them.",
-        private=f"{method} {path[:200]}",
+        private=private,
     )
 
 
@@ -91,8 +95,9 @@ class Gate:
 class InnerDoor:
     """Listens in one sandbox's ``inner/`` folder and forwards in that sandbox's name."""
 
-    def __init__(self, sandbox: Sandbox, gate: Gate) -> None:
+    def __init__(self, sandbox: Sandbox, gate: Gate, keep: Callable[[bytes], None] = lambda body: None) -> None:
         self._sandbox = sandbox
+        self._keep = keep
         self._gate = gate
         self._busy = asyncio.Semaphore(MOST_AT_ONCE)
         self._runner: web.ServerRunner | None = None
@@ -121,7 +126,7 @@ class InnerDoor:
         path, _, query = request.raw_path.partition("?")
         call = call_for(request.method, path)
         if not QUERY.fullmatch(query):
-            raise call_for("-", path)  # type: ignore[misc]  # call_for raises
+            raise _refused("query")
         headers = {name: request.headers[name] for name in IN if len(request.headers.get(name, "")) in range(1, 512)}
         headers[SANDBOX_HEADER] = self._sandbox.id
         url = URL("http://gate" + path + (f"?{query}" if query else ""), encoded=True)
@@ -149,6 +154,7 @@ class InnerDoor:
             body += await answer.content.read(MOST_ANSWER + 1 - len(body))
         if len(body) > MOST_ANSWER:
             raise gate_away("its answer was larger than expected")
+        self._keep(body)
         headers = {name: answer.headers[name] for name in OUT if name in answer.headers}
         return web.Response(status=answer.status, body=body, headers=headers)
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
 
 from egress_gate.doors.errors import PolicyAway
 from egress_gate.doors.sandboxes import Sandbox
-from policy_engine import PolicyUnavailable
+from policy_engine import PolicyEngine, PolicyUnavailable
 
 DEFAULT_REASON = "Only the person who started a server may enter it."
-
-
-class Engine(Protocol):
-    def query(self, path: str, input: dict[str, Any]) -> Any: ...
 
 
 class PolicyPorter:
     """`sign_in.Porter` over the policy engine. Fails closed on silence and on any answer that is not a plain yes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: PolicyEngine) -> None:
         self._engine = engine
 
     async def may_enter(self, person: str, sandbox: Sandbox) -> str | None:

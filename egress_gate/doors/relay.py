@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
@@ -10,13 +12,16 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from egress_gate.doors import headers as rules
+from egress_gate.doors import own
 from egress_gate.doors.errors import DoorFault, ImportRefused, TooLarge, misbehaved, sandbox_away
 from egress_gate.doors.routes import CONTENT_TYPES, Route, Shape
 from egress_gate.doors.trail import Trail
 from egress_gate.doors.upstream import Upstream
+from egress_gate.doors.viewer import Viewer
 
 CHUNK = 2**17
-BUFFERED = frozenset({Shape.PAGE, Shape.JSON, Shape.CONTENTS})
+IN_THREAD = 2**18  # a body above this is parsed beside the event loop, so that it delays nobody else
+CHANGES = ("POST", "PUT", "PATCH")
 
 
 class Cut(DoorFault):
@@ -24,6 +29,19 @@ class Cut(DoorFault):
 
     code = "cut"
     status = 502
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One request on its way. ``relative`` is the raw path after the prefix; ``sent`` are the door's own headers."""
+
+    request: web.BaseRequest
+    route: Route
+    relative: str
+    query: str
+    sent: dict[str, str]
+    upstream: Upstream
+    viewer: Viewer
 
 
 def too_large(most: int) -> TooLarge:
@@ -34,16 +52,6 @@ def too_large(most: int) -> TooLarge:
     )
 
 
-async def bounded_body(request: web.BaseRequest, most: int) -> AsyncIterator[bytes]:
-    """The browser's body in pieces. Raises ImportRefused as soon as it is larger than ``most``."""
-    size = 0
-    async for piece in request.content.iter_chunked(CHUNK):
-        size += len(piece)
-        if size > most:
-            raise import_too_large(most)
-        yield piece
-
-
 def import_too_large(most: int) -> ImportRefused:
     return ImportRefused(
         "The upload was not taken.",
@@ -52,12 +60,20 @@ def import_too_large(most: int) -> ImportRefused:
     )
 
 
-def _body(request: web.BaseRequest, route: Route) -> AsyncIterator[bytes] | bytes | None:
-    if request.method in ("GET", "HEAD") or not request.body_exists:
-        return None
-    if (request.content_length or 0) > route.most_in:
-        raise import_too_large(route.most_in)
-    return bounded_body(request, route.most_in)
+async def read_body(request: web.BaseRequest, most: int) -> bytes:
+    """The browser's body. Raises ImportRefused as soon as it is larger than ``most``."""
+    if request.method not in CHANGES or not request.body_exists:
+        return b""
+    if (request.content_length or 0) > most:
+        raise import_too_large(most)
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.content.iter_chunked(CHUNK):
+        size += len(piece)
+        if size > most:
+            raise import_too_large(most)
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 class Relay:
@@ -66,35 +82,53 @@ class Relay:
     def __init__(self, trail: Trail) -> None:
         self._trail = trail
 
-    async def pass_on(
-        self, request: web.BaseRequest, upstream: Upstream, route: Route, path: str, query: str, sent: dict[str, str]
-    ) -> web.StreamResponse:
-        """Ask the sandbox and answer the browser. ``sent`` are the door's own headers. Raises DoorFault."""
-        inward = rules.inward(request.headers, upstream.sandbox.token)
+    async def pass_on(self, way: Passage) -> web.StreamResponse:
+        """Answer from the door's own, or ask the sandbox. Raises DoorFault."""
+        request, route, viewer = way.request, way.route, way.viewer
+        body = await read_body(request, route.most_in)
+        found = viewer.own(route, request.method, way.relative, body)
+        if found is not None:
+            return self._own(way, found)
+        method, relative = request.method, way.relative
+        body = await _beside(len(body), viewer.inward, route, method, relative, body)
+        inward = rules.inward(request.headers, way.upstream.sandbox.token)
+        path = way.upstream.sandbox.prefix + viewer.path(relative)
+        url = URL(way.upstream.url(path, way.query), encoded=True)
         try:
-            async with upstream.session.request(
-                request.method,
-                URL(upstream.url(path, query), encoded=True),
-                headers=inward,
-                data=_body(request, route),
-                allow_redirects=False,
+            async with way.upstream.session.request(
+                method, url, headers=inward, data=body if method in CHANGES else None, allow_redirects=False
             ) as answer:
-                return await self._answer(request, upstream, route, path, answer, sent)
+                return await self._answer(way, path, answer)
         except aiohttp.ClientConnectorError as error:
             raise sandbox_away(str(error)) from error
         except TimeoutError as error:
             raise sandbox_away("timed out") from error
         except (aiohttp.ClientError, ValueError) as error:
-            if isinstance(error.__cause__, DoorFault):  # raised while the browser's body was being read
-                raise error.__cause__ from None
             raise misbehaved("it is not proper HTTP", str(error)[:300]) from error
 
-    async def _answer(
-        self, request: web.BaseRequest, upstream: Upstream, route: Route, path: str,
-        answer: aiohttp.ClientResponse, sent: dict[str, str],
-    ) -> web.StreamResponse:  # fmt: skip
+    def _own(self, way: Passage, found: own.Answer) -> web.StreamResponse:
+        headers = {**way.sent, "Cache-Control": "no-store"}
+        sandbox, name = way.upstream.sandbox, way.route.name
+        if found.file is not None:
+            headers["Cache-Control"] = "private, max-age=3600"
+            headers["Content-Type"] = rules.asset_type(way.relative)
+            self._trail.shown(sandbox, name, found.file.stat().st_size)
+            return web.FileResponse(found.file, headers=headers)
+        if found.page is not None:
+            self._trail.shown(sandbox, name, len(found.page))
+            return web.Response(text=found.page, content_type="text/html", headers=headers)
+        if found.status == 204:
+            return web.Response(status=204, headers=headers)
+        answer = web.json_response(found.json, headers=headers)
+        self._trail.shown(sandbox, name, len(answer.text or ""))
+        return answer
+
+    async def _answer(self, way: Passage, path: str, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        route, sent = way.route, way.sent
         if answer.status in rules.REDIRECTS:
-            target = rules.location(answer.headers.get("Location", ""), upstream.sandbox.prefix, path)
+            target = rules.location(answer.headers.get("Location", ""), way.upstream.sandbox.prefix, path)
+            if way.viewer.sandbox.view != "open":
+                raise misbehaved("it redirects, which nothing in this view needs", target[:200])
             return web.Response(status=302, headers={**sent, "Location": target, "Cache-Control": "no-store"})
         if answer.status not in rules.STATUSES:
             raise misbehaved("its status is not one of a notebook server", str(answer.status))
@@ -104,56 +138,55 @@ class Relay:
         if answer.status in (204, 304):
             return web.Response(status=answer.status, headers=headers)
         if answer.status >= 400 and rules.media_type(answer.headers) not in CONTENT_TYPES[route.shape]:
-            return await self._plain_error(upstream, route, answer, sent)
+            return self._plain_error(way, answer)
         if (answer.content_length or 0) > route.most_out:
             raise too_large(route.most_out)
         headers["Content-Type"] = rules.content_type(route, path, answer.headers)
-        if request.method == "HEAD":
+        if way.request.method == "HEAD":
             return web.Response(status=answer.status, headers=headers)
-        if route.shape in BUFFERED:
-            return await self._whole(upstream, route, answer, headers)
-        return await self._stream(request, upstream, route, answer, headers)
+        if route.shape is Shape.ASSET:
+            return await self._stream(way, answer, headers)
+        return await self._whole(way, answer, headers)
 
-    async def _whole(
-        self, upstream: Upstream, route: Route, answer: aiohttp.ClientResponse, headers: CIMultiDict[str]
-    ) -> web.Response:
-        body = await read_bounded(upstream, answer, route.most_out)
-        self._trail.shown(upstream.sandbox, route.name, len(body))
+    async def _whole(self, way: Passage, answer: aiohttp.ClientResponse, headers: CIMultiDict[str]) -> web.Response:
+        body = await read_bounded(way.upstream, answer, way.route.most_out)
+        if way.route.shape is not Shape.PAGE:
+            body = await _beside(
+                len(body), way.viewer.outward, way.route, way.request.method, way.relative, answer.status, body
+            )
+        self._trail.shown(way.upstream.sandbox, way.route.name, len(body))
         return web.Response(status=answer.status, body=body, headers=headers)
 
     async def _stream(
-        self, request: web.BaseRequest, upstream: Upstream, route: Route,
-        answer: aiohttp.ClientResponse, headers: CIMultiDict[str],
-    ) -> web.StreamResponse:  # fmt: skip
+        self, way: Passage, answer: aiohttp.ClientResponse, headers: CIMultiDict[str]
+    ) -> web.StreamResponse:
         out = web.StreamResponse(status=answer.status, headers=headers)
         out.content_length = answer.content_length
-        await out.prepare(request)
+        await out.prepare(way.request)
         size = 0
         try:
             async for piece in answer.content.iter_any():
                 size += len(piece)
-                if size > route.most_out:
+                if size > way.route.most_out:
                     raise Cut("The answer was cut.", why="It grew past its limit.", do="Show less.")
-                await upstream.bucket.take(len(piece))
+                await way.upstream.bucket.take(len(piece))
                 await out.write(piece)
             await out.write_eof()
         except (DoorFault, aiohttp.ClientError, TimeoutError):
-            if request.transport is not None:
-                request.transport.abort()
-            raise Cut(
-                "The answer was cut.", why="The notebook server broke it off or sent too much.", do="Reload."
-            ) from None
+            if way.request.transport is not None:
+                way.request.transport.abort()
+            raise Cut("The answer was cut.", why="The server broke it off or sent too much.", do="Reload.") from None
         finally:
-            self._trail.shown(upstream.sandbox, route.name, size)
+            self._trail.shown(way.upstream.sandbox, way.route.name, size)
         return out
 
-    async def _plain_error(
-        self, upstream: Upstream, route: Route, answer: aiohttp.ClientResponse, sent: dict[str, str]
-    ) -> web.Response:
+    def _plain_error(self, way: Passage, answer: aiohttp.ClientResponse) -> web.Response:
         """An error of the sandbox whose body is not of this route: the status passes, the body is ours."""
         answer.close()
-        self._trail.shown(upstream.sandbox, route.name, 0)
-        return web.json_response({"message": "The notebook server refused this."}, status=answer.status, headers=sent)
+        self._trail.shown(way.upstream.sandbox, way.route.name, 0)
+        return web.json_response(
+            {"message": "The notebook server refused this."}, status=answer.status, headers=way.sent
+        )
 
 
 async def read_bounded(upstream: Upstream, answer: aiohttp.ClientResponse, most: int) -> bytes:
@@ -167,3 +200,8 @@ async def read_bounded(upstream: Upstream, answer: aiohttp.ClientResponse, most:
         await upstream.bucket.take(len(piece))
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def _beside(size: int, judge: Callable[..., bytes], *facts: object) -> bytes:
+    """Call ``judge``, in a thread when there is much to parse."""
+    return await asyncio.to_thread(judge, *facts) if size > IN_THREAD else judge(*facts)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -14,14 +16,19 @@ from aiohttp import web
 
 from egress_gate.doors import headers as rules
 from egress_gate.doors import pages, routes
+from egress_gate.doors.contents import Known
 from egress_gate.doors.errors import CrossSite, DoorFault, NoSandbox, SignedOut
-from egress_gate.doors.relay import Cut, Relay
+from egress_gate.doors.interface import Interface
+from egress_gate.doors.relay import Cut, Passage, Relay
 from egress_gate.doors.routes import SOCKETS, Shape
 from egress_gate.doors.sandboxes import Registry, Sandbox
 from egress_gate.doors.sign_in import COOKIE, LIFETIME, RECHECK, STATE_COOKIE, STATE_LIFETIME, SignIn, Visit
+from egress_gate.doors.standing import Standing, Standings
 from egress_gate.doors.trail import Event, Trail, digest_of
 from egress_gate.doors.upstream import Limits, Upstream
-from egress_gate.doors.websocket import Judge, Open, WebSocketRelay
+from egress_gate.doors.view import Budget
+from egress_gate.doors.viewer import Viewer
+from egress_gate.doors.websocket import Judge, WebSocketRelay
 from store.clock import now
 
 log = logging.getLogger("glovebox.doors")
@@ -32,8 +39,8 @@ class SessionDoor:
     """Serves all sandboxes in the registry. ``url``: the public address; ``service``: the doors' prefix at the hub."""
 
     def __init__(
-        self, sign_in: SignIn, trail: Trail, *, url: str, service: str, base: str = "/", limits: Limits = Limits(),
-        clock: Callable[[], datetime] = now,
+        self, sign_in: SignIn, trail: Trail, standings: Standings, *, url: str, service: str, base: str = "/",
+        limits: Limits = Limits(), clock: Callable[[], datetime] = now,
     ) -> None:  # fmt: skip
         self.sandboxes = Registry()
         self.active: dict[str, datetime] = {}  # sandbox id → last use, since the hub was last told
@@ -44,20 +51,49 @@ class SessionDoor:
         self._base = base
         self._limits = limits
         self._clock = clock
+        self.interface: Interface | None = None
+        self._standings = standings
         self._upstreams: dict[str, Upstream] = {}
+        self._viewers: dict[str, Viewer] = {}
+        self._budgets: dict[tuple[str, str], Budget] = {}
         self._relay = Relay(trail)
         self._sockets = WebSocketRelay(trail)
 
     # -- sandboxes come and go ----------------------------------------------------------------------------------------
-    async def open(self, sandbox: Sandbox) -> None:
+    async def open(self, sandbox: Sandbox) -> Viewer:
+        """Serve this sandbox under the view that policy gives it. Opened again, it starts afresh."""
         await self.close(sandbox.id)
+        standing = await asyncio.to_thread(self._standings.of, sandbox)
+        sandbox = replace(sandbox, view=standing.view)
+        viewer = Viewer(sandbox, self._trail, self._budget(sandbox, standing), known(standing), self.interface)
         self.sandboxes.add(sandbox)
         self._upstreams[sandbox.id] = Upstream(sandbox, self._limits)
+        self._viewers[sandbox.id] = viewer
+        return viewer
+
+    def _budget(self, sandbox: Sandbox, standing: Standing) -> Budget:
+        """One budget a person and project, so that a second server does not double it."""
+        budget = self._budgets.get((sandbox.person, sandbox.project))
+        if budget is None or budget.allowance != standing.allowance:
+            budget = Budget(standing.allowance, spent=partial(self._trail.spent, sandbox))
+            for at, size, outputs, images in standing.spent:
+                budget.restore(at, size, cells=outputs, images=images)
+            self._budgets[sandbox.person, sandbox.project] = budget
+        return budget
+
+    def install(self, interface: Interface) -> None:
+        """From now on the page and its code are the image's own."""
+        self.interface = interface
+        for viewer in self._viewers.values():
+            viewer.install(interface)
 
     async def close(self, sandbox_id: str) -> bool:
         """Forget a sandbox and cut its connections. True when it was open."""
         self.active.pop(sandbox_id, None)
         gone = self.sandboxes.remove(sandbox_id)
+        viewer = self._viewers.pop(sandbox_id, None)
+        if viewer is not None:
+            viewer.close()
         upstream = self._upstreams.pop(sandbox_id, None)
         if upstream is not None:
             await upstream.close()
@@ -120,20 +156,28 @@ class SessionDoor:
             return self._leave(sandbox, relative)
         route = routes.find(request.method, relative, query, websocket=websocket)
         refuse_wrong_destination(request, route)
+        viewer, upstream = self._viewers[sandbox.id], self._upstreams[sandbox.id]
+        viewer.admit(route)
         self.active[sandbox.id] = self._clock()
-        upstream = self._upstreams[sandbox.id]
         if websocket:
-            return await self._sockets.pass_on(
-                request,
-                upstream,
-                route,
-                path,
-                without_token(query),
-                self._judge(sandbox, visit),
-                self._watch(visit, sandbox),
-            )
+            return await self._socket(request, upstream, viewer, route, relative, without_token(query), visit)
         sent = rules.policy(origin, sandbox.prefix, sandbox.view)
-        return await self._relay.pass_on(request, upstream, route, path, without_token(query), sent)
+        return await self._relay.pass_on(
+            Passage(request, route, relative, without_token(query), sent, upstream, viewer)
+        )
+
+    async def _socket(
+        self, request: web.BaseRequest, upstream: Upstream, viewer: Viewer, route: routes.Route, relative: str, query: str,
+        visit: Visit,
+    ) -> web.StreamResponse:  # fmt: skip
+        path = viewer.sandbox.prefix + viewer.path(relative)
+
+        def judge(protocol: str | None) -> Judge:
+            return viewer.judge(route, relative, protocol, visit.person)
+
+        return await self._sockets.pass_on(
+            request, upstream, route, path, query, judge, self._watch(visit, viewer.sandbox)
+        )
 
     async def _probe(self, sandbox: Sandbox) -> web.Response:
         """What the hub polls. Asks the sandbox within a short time and passes nothing of its answer on."""
@@ -204,9 +248,6 @@ class SessionDoor:
 
         return until_unwelcome
 
-    def _judge(self, sandbox: Sandbox, visit: Visit) -> Callable[[str | None], Judge]:
-        return lambda protocol: Open()
-
 
 def _redirect(to: str) -> web.Response:
     headers = {**pages.PAGE_POLICY, "Location": to}
@@ -246,3 +287,12 @@ def without_token(query: str) -> str:
     if "token" not in query:
         return query
     return urlencode([(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "token"])
+
+
+def known(standing: Standing) -> Known:
+    """What came in through the door before."""
+    made = Known()
+    made.learn(list(standing.pieces), "")
+    for name in standing.names:
+        made.learn([], name)
+    return made

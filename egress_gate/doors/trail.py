@@ -33,6 +33,7 @@ class Event:
     size: int
     facts: dict[str, Any]
     at: datetime
+    blob: bytes | None = None  # what `digest` is of, for the blob store
 
 
 def canonical(facts: Any) -> str:
@@ -55,6 +56,7 @@ class Page:
     sandbox: Sandbox
     shown: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
+    spent: Counter[str] = field(default_factory=Counter)
     refused: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     events: list[Event] = field(default_factory=list)
 
@@ -62,6 +64,8 @@ class Page:
         made = list(self.events)
         if self.answers:
             facts: dict[str, Any] = {"bytes": dict(self.shown), "answers": dict(self.answers)}
+            if self.spent:
+                facts["spent"] = dict(self.spent)
             made.append(Event("shown", digest_of(facts), sum(self.shown.values()), facts, at))
         if self.refused:
             listed = [
@@ -92,6 +96,13 @@ class Trail:
         page = self._page(sandbox)
         page.shown[route] += size
         page.answers[route] += 1
+
+    def spent(self, sandbox: Sandbox, size: int, outputs: int, images: int) -> None:
+        """What a narrow view counted against its budgets; read back after a restart."""
+        page = self._page(sandbox).spent
+        page["bytes"] += size
+        page["outputs"] += outputs
+        page["images"] += images
 
     def refused(self, sandbox: Sandbox, code: str, method: str, path: str) -> None:
         page = self._page(sandbox)

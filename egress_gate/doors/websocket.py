@@ -13,11 +13,11 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from egress_gate.doors.errors import DoorFault, TooLarge, misbehaved, sandbox_away
+from egress_gate.doors.kernel_protocol import KERNEL_V1
 from egress_gate.doors.routes import Route, Shape
 from egress_gate.doors.trail import Trail
 from egress_gate.doors.upstream import Upstream
 
-KERNEL_V1 = "v1.kernel.websocket.jupyter.org"
 HEARTBEAT = 30.0
 MESSAGES = (WSMsgType.TEXT, WSMsgType.BINARY)
 log = logging.getLogger("glovebox.doors")
@@ -35,16 +35,6 @@ class Judge(Protocol):
 
     def inward(self, kind: WSMsgType, data: bytes) -> list[Message]:
         """What the sandbox gets for a message of the browser."""
-
-
-class Open:
-    """Everything passes, counted."""
-
-    def outward(self, kind: WSMsgType, data: bytes) -> list[Message]:
-        return [(kind, data)]
-
-    def inward(self, kind: WSMsgType, data: bytes) -> list[Message]:
-        return [(kind, data)]
 
 
 def offered(request: web.BaseRequest, route: Route) -> tuple[str, ...]:

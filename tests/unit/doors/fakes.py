@@ -24,8 +24,10 @@ from egress_gate.doors.inner_door import Gate
 from egress_gate.doors.sandboxes import Sandbox
 from egress_gate.doors.session_door import SessionDoor
 from egress_gate.doors.sign_in import COOKIE, SignIn
+from egress_gate.doors.standing import Standing
 from egress_gate.doors.trail import Event, Trail
 from egress_gate.doors.upstream import Limits
+from egress_gate.doors.view import OPEN, Allowance
 from installation.settings import Ports, Settings
 
 SERVICE = "/services/session-door/"
@@ -98,6 +100,16 @@ class FakeBook:
         return [event for _, event in self.written if event.kind == kind]
 
 
+@dataclass
+class FakeStandings:
+    """Policy's view: what door.json says, with ``allowance`` as its budgets, and nothing seen before."""
+
+    allowance: Allowance = OPEN
+
+    def of(self, sandbox: Sandbox) -> Standing:
+        return Standing(sandbox.view, self.allowance)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -155,13 +167,13 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(home: Path, *, limits: Limits = Limits()) -> AsyncIterator[House]:
+async def house(home: Path, *, limits: Limits = Limits(), allowance: Allowance = OPEN) -> AsyncIterator[House]:
     settings = make_settings(home)
     hub, porter, book = FakeHub(), FakePorter(), FakeBook()
     sign_in = SignIn(hub, porter, Fernet(Fernet.generate_key()))
     trail = Trail(book)
     url = f"http://127.0.0.1:{settings.ports.doors}"
-    door = SessionDoor(sign_in, trail, url=url, service=SERVICE, limits=limits)
+    door = SessionDoor(sign_in, trail, FakeStandings(allowance), url=url, service=SERVICE, limits=limits)
     building = Building(settings, door, trail, hub, Gate(settings.gate_socket))
     await building.start()
     try:

@@ -1,0 +1,112 @@
+"""What a sandbox's browser may see and has already seen, looked up when its door opens.
+
+View and budgets come from policy ``session/view`` for the classifications that are mounted; what was spent and what came in
+through the door comes from the trail. When policy cannot be asked, nothing but notices is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, select
+
+from egress_gate.doors.sandboxes import VIEWS, Sandbox
+from egress_gate.doors.view import NOTHING, OPEN, Allowance
+from policy_engine import PolicyEngine, PolicyUnavailable
+from store import schema
+from store.clock import moment, now, stamp
+from store.database import Database
+
+log = logging.getLogger("glovebox.doors")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """``spent`` holds (unix time, bytes, outputs, images) of the last day; ``pieces`` and ``names`` came in through the door."""
+
+    view: str
+    allowance: Allowance
+    spent: tuple[tuple[float, int, int, int], ...] = ()
+    pieces: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class Standings(Protocol):
+    def of(self, sandbox: Sandbox) -> Standing:
+        """Blocking. Never raises for a policy that cannot be asked: then the standing shows nothing."""
+
+
+@dataclass
+class StoreStandings:
+    """From the store and the policy engine."""
+
+    database: Database
+    engine: PolicyEngine
+    window: timedelta = field(default=timedelta(days=1))
+
+    def of(self, sandbox: Sandbox) -> Standing:
+        with self.database.read() as c:
+            levels = _classifications(c, sandbox)
+            spent = tuple(_spent(c, sandbox, stamp(now() - self.window)))
+            pieces, names = _imported(c, sandbox) if sandbox.view == "blind" else ((), ())
+        made = Standing(sandbox.view, OPEN if sandbox.view == "open" else NOTHING, spent, pieces, names)
+        return self._by_policy(made, levels)
+
+    def _by_policy(self, standing: Standing, levels: list[int]) -> Standing:
+        try:
+            result = self.engine.query("session/view", {"classifications": levels}).result
+        except PolicyUnavailable as fault:
+            log.warning("no view could be had from policy: %s", fault.private or fault.what)
+            return standing if standing.view != "open" else replace(standing, view="guarded", allowance=NOTHING)
+        view = result.get("view") if isinstance(result, dict) else None
+        allowance = Allowance.of(result.get("limits")) if isinstance(result, dict) else None
+        if view not in VIEWS or allowance is None:
+            return replace(standing, view="blind", allowance=NOTHING)
+        return replace(standing, view=max(view, standing.view, key=VIEWS.index), allowance=allowance)
+
+
+def _classifications(c: Connection, sandbox: Sandbox) -> list[int]:
+    """Of the dataset versions mounted. Unknown sandbox or version: an empty list, for which policy has no answer."""
+    versions = c.execute(select(schema.sandbox.c.versions).where(schema.sandbox.c.id == sandbox.id)).scalar()
+    wanted = json.loads(versions) if versions else []
+    query = (
+        select(schema.dataset_version.c.id, schema.dataset.c.classification)
+        .join(schema.dataset, schema.dataset.c.name == schema.dataset_version.c.dataset)
+        .where(schema.dataset_version.c.id.in_(wanted))
+    )
+    found = {row.id: row.classification for row in c.execute(query)}
+    return sorted(found.values()) if set(found) == set(wanted) else []
+
+
+def _rows(c: Connection, sandbox: Sandbox, kind: str, since: str) -> Iterator[Any]:
+    """Events of this person in this project, whichever sandbox they were in."""
+    mine = select(schema.sandbox.c.id).where(
+        schema.sandbox.c.person == sandbox.person, schema.sandbox.c.project == sandbox.project
+    )
+    event = schema.session_event.c
+    yield from c.execute(
+        select(event.time, event.facts, event.digest).where(
+            event.sandbox.in_(mine), event.kind == kind, event.time >= since
+        )
+    )
+
+
+def _spent(c: Connection, sandbox: Sandbox, since: str) -> Iterator[tuple[float, int, int, int]]:
+    for row in _rows(c, sandbox, "shown", since):
+        spent = json.loads(row.facts).get("spent") or {}
+        yield moment(row.time).timestamp(), spent.get("bytes", 0), spent.get("outputs", 0), spent.get("images", 0)
+
+
+def _imported(c: Connection, sandbox: Sandbox) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    pieces: set[str] = {row.digest for row in _rows(c, sandbox, "cell", "")}
+    names: set[str] = set()
+    for row in _rows(c, sandbox, "upload", ""):
+        facts = json.loads(row.facts)
+        pieces.update(facts.get("pieces") or [])
+        names.add(str(facts.get("path", "")))
+    return tuple(pieces), tuple(names)
