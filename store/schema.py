@@ -151,6 +151,16 @@ sandbox = Table(
     Column("stop_reason", Text),
 )
 
+access_refusal = Table(
+    "access_refusal",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("project", Text, nullable=False),  # as asked for: it need not exist
+    Column("reasons", Text, nullable=False),  # JSON list of policy's codes
+    Column("refused_at", Text, nullable=False),
+)
+
 # ---- the gate -------------------------------------------------------------------------------------------------------
 release_request = Table(
     "release_request",
