@@ -1,0 +1,75 @@
+"""A grant: a steward's consent to one project's use of one dataset version for one purpose until a date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from provisioning.domain.errors import GrantRefused
+
+
+@dataclass(frozen=True)
+class Grant:
+    id: int
+    project: str
+    version: str
+    purpose: str
+    granted_by: str
+    granted_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+
+    def in_force(self, at: datetime) -> bool:
+        """Begun, not revoked and not over at ``at``; the end itself is already outside."""
+        return self.granted_at <= at < self.expires_at and (self.revoked_at is None or at < self.revoked_at)
+
+
+def normalised(purpose: str) -> str:
+    """A purpose as it is compared: a line break or a double space is not another purpose."""
+    return " ".join(purpose.split())
+
+
+def check_new(
+    *,
+    actor: str,
+    stewards: tuple[str, ...],
+    version: str,
+    version_state: str,
+    purpose: str,
+    project_purpose: str,
+    project_state: str,
+    expires_at: datetime,
+    at: datetime,
+) -> None:
+    """Raises GrantRefused unless this steward may consent to this use now."""
+    if actor not in stewards:
+        raise _refused(version, "Only a steward of the dataset can grant it.", f"Ask one of: {', '.join(stewards)}.")
+    if version_state != "available":
+        raise _refused(version, "This version was destroyed.", "Grant a newer version.")
+    if normalised(purpose) != normalised(project_purpose):
+        raise _refused(
+            version, "Its purpose is not the project's.", "Use the project's own purpose, or make another project."
+        )
+    if project_state != "active":
+        raise _refused(version, f"The project is {project_state}.", "Grant to an active project.")
+    if expires_at <= at:
+        raise _refused(version, "Its end lies in the past.", "Give an end date that is still to come.")
+
+
+def check_revocation(grant: Grant, *, actor: str, stewards: tuple[str, ...]) -> None:
+    """Raises GrantRefused for somebody who is not a steward and for a grant that is revoked already."""
+    if actor not in stewards:
+        raise GrantRefused(
+            f"Grant {grant.id} was not revoked.",
+            why="Only a steward of the dataset can revoke its grants.",
+            do=f"Ask one of: {', '.join(stewards)}.",
+        )
+    if grant.revoked_at is not None:
+        raise GrantRefused(
+            f"Grant {grant.id} was not revoked.", why="It is revoked already.", do="Nothing is left to do."
+        )
+
+
+def _refused(version: str, why: str, do: str) -> GrantRefused:
+    return GrantRefused(f"{version} was not granted.", why=why, do=do)

@@ -1,0 +1,38 @@
+"""What one sandbox will see: the answer of access policy turned into folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+VIEWS = ("open", "guarded", "blind")
+
+
+@dataclass(frozen=True)
+class MountedDataset:
+    """``folder`` is the version's folder on the host, ``tables`` the names of its tables."""
+
+    name: str
+    version: str
+    folder: Path
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MountPlan:
+    """Everything the spawner needs; made only by `service.sessions.plan_session`."""
+
+    person: str
+    uid: int
+    project: str
+    purpose: str
+    view: str
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    grants: tuple[int, ...] = ()
+    datasets: tuple[MountedDataset, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.view not in VIEWS:
+            raise ValueError(f"not a view: {self.view!r}")

@@ -1,0 +1,191 @@
+"""Bringing datasets in and looking them up.
+
+Files are read into a folder beside the datasets, one rename puts them in place, and the rename happens inside the
+transaction that registers them: after a crash there is either a registered version with its files, or an unregistered folder
+that `sweep` removes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from installation.settings import Settings
+from ledger.entry import Entry
+from provisioning.domain import names
+from provisioning.domain.dataset import VersionId, digest_of, parse_version, version_id
+from provisioning.domain.errors import RegistrationRefused
+from provisioning.domain.registration import Registration
+from provisioning.intake.engine import engine
+from provisioning.intake.ingest import Ingested, ingest
+from provisioning.store import catalogue as rows
+from provisioning.store.catalogue import dataset, datasets, stewards_of, tables_of, version
+from store.database import Database
+from store.transaction import Transaction
+
+__all__ = ["dataset", "datasets", "register_dataset", "stewards_of", "sweep", "tables_of", "version", "version_folder"]
+
+INCOMING = ".incoming"
+Progress = Callable[[str, int, int], None]
+
+
+def register_dataset(
+    db: Database,
+    settings: Settings,
+    registration: Registration,
+    *,
+    actor: str,
+    at: datetime,
+    progress: Progress | None = None,
+) -> VersionId:
+    """Read, store and register a delivery: a new dataset, or a new version of a known one.
+
+    ``progress(table, number, of)`` is called before each table. Raises RegistrationRefused, RowsRefused or FileRefused;
+    then nothing of the delivery is left, on the disk or in the catalogue.
+    """
+    wanted = registration.checked()
+    names.person(actor)
+    incoming = settings.datasets / INCOMING / secrets.token_hex(8)
+    incoming.mkdir(mode=0o700, parents=True)
+    try:
+        delivered, work = incoming / "version", incoming / "work"
+        delivered.mkdir(mode=0o755)
+        ingested = _read_all(wanted, work, delivered, progress)
+        with db.transaction(at) as t:
+            return _register(t, settings, wanted, ingested, delivered, actor)
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+
+
+def version_folder(settings: Settings, folder: str) -> Path:
+    """The folder of a version on this machine. Raises RegistrationRefused for a folder that is not below the datasets."""
+    parse_version(folder)
+    return settings.datasets / folder
+
+
+def sweep(db: Database, settings: Settings) -> list[Path]:
+    """Remove what a crash left: folders of no registered version, and unfinished deliveries. Returns what was removed.
+
+    Run it when no registration is under way.
+    """
+    with db.read() as c:
+        known = {v.folder for d in datasets(c) for v in d.versions}
+    removed = []
+    for parent in sorted(p for p in settings.datasets.glob("*") if p.is_dir()):
+        for folder in sorted(parent.iterdir()):
+            if parent.name == INCOMING or f"{parent.name}/{folder.name}" not in known:
+                _remove(folder)
+                removed.append(folder)
+    return removed
+
+
+def _read_all(wanted: Registration, work: Path, delivered: Path, progress: Progress | None) -> list[Ingested]:
+    work.mkdir(mode=0o700)
+    done = []
+    with engine(work) as connection:
+        for number, source in enumerate(wanted.tables):
+            if progress is not None:
+                progress(source.name, number, len(wanted.tables))
+            done.append(ingest(connection, source, work / source.name, delivered))
+            shutil.rmtree(work / source.name)
+    return done
+
+
+def _register(
+    t: Transaction, settings: Settings, wanted: Registration, ingested: Sequence[Ingested], delivered: Path, actor: str
+) -> VersionId:
+    _check_known(t, wanted)
+    number = rows.next_number(t, wanted.dataset)
+    new = version_id(wanted.dataset, number)
+    tables = [each.table for each in ingested]
+    digest = digest_of((table.name, table.digest) for table in tables)
+    _check_news(t, wanted.dataset, digest)
+    if number == 1:
+        rows.add_dataset(t, wanted, actor=actor)
+    rows.add_version(t, new, wanted.dataset, number, digest=digest, folder=new, actor=actor)
+    rows.add_tables(t, new, tables)
+    t.record(
+        Entry(
+            "dataset.registered", actor, {"dataset": wanted.dataset, "version": new}, _facts(wanted, digest, ingested)
+        )
+    )
+    _put_in_place(delivered, settings.datasets / new)
+    return new
+
+
+def _check_known(t: Transaction, wanted: Registration) -> None:
+    """A new version may not change what the dataset is in passing: each of these is a decision of its own."""
+    known = rows.known_dataset(t, wanted.dataset)
+    if known is None:
+        return
+    row, stewards = known
+    differ = [
+        noun for noun in ("title", "description", "provider", "classification") if row[noun] != getattr(wanted, noun)
+    ]
+    differ += ["stewards"] if stewards != wanted.stewards else []
+    if differ:
+        raise RegistrationRefused(
+            f"A new version of {wanted.dataset} was not registered.",
+            why=f"It differs from the registered dataset in its {', '.join(differ)}.",
+            do="Give the same as registered; or choose another name if it is another dataset.",
+        )
+
+
+def _check_news(t: Transaction, name: str, digest: str) -> None:
+    newest = rows.newest_digest(t, name)
+    if newest is not None and newest[1] == digest:
+        raise RegistrationRefused(
+            f"A new version of {name} was not registered.",
+            why=f"The delivery holds exactly what {newest[0]} holds.",
+            do="Nothing is left to do; register again when something has changed.",
+        )
+
+
+def _facts(wanted: Registration, digest: str, ingested: Sequence[Ingested]) -> dict[str, Any]:
+    return {
+        "digest": digest,
+        "classification": wanted.classification,
+        "provider": wanted.provider,
+        "stewards": list(wanted.stewards),
+        "tables": [
+            {
+                "name": each.table.name,
+                "digest": each.table.digest,
+                "rows": each.table.rows,
+                "bytes": each.table.bytes,
+                "unit": each.table.unit,
+                "columns": len(each.table.columns),
+                "sources": [source.facts() for source in each.sources],
+            }
+            for each in ingested
+        ],
+    }
+
+
+def _put_in_place(delivered: Path, target: Path) -> None:
+    """One rename. A folder that is in the way belongs to no version, because the number was free: a crash left it."""
+    target.parent.mkdir(mode=0o755, exist_ok=True)
+    if target.exists():
+        _remove(target)
+    _sync(delivered)
+    delivered.rename(target)
+    target.chmod(0o555)
+    _sync(target.parent)
+
+
+def _remove(folder: Path) -> None:
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

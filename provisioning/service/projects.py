@@ -1,0 +1,224 @@
+"""Projects, their members, and the grants that stewards give them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from ledger.entry import Entry
+from provisioning.domain import grant as rules
+from provisioning.domain import names
+from provisioning.domain import project as lives
+from provisioning.domain.dataset import parse_version
+from provisioning.domain.errors import ProjectRefused, not_found
+from provisioning.domain.grant import Grant
+from provisioning.domain.project import Project, ProjectState
+from provisioning.store.projects import grant, grants_of, project, projects, projects_of
+from store import schema as s
+from store.clock import stamp
+from store.database import Database
+from store.transaction import Transaction
+
+__all__ = [
+    "add_member",
+    "close_project",
+    "create_project",
+    "extend_project",
+    "freeze_project",
+    "give_grant",
+    "grant",
+    "grants_of",
+    "project",
+    "projects",
+    "projects_of",
+    "remove_member",
+    "revoke_grant",
+    "thaw_project",
+]
+
+
+def create_project(
+    db: Database, *, name: str, title: str, purpose: str, sponsor: str, expires_at: datetime, actor: str, at: datetime
+) -> Project:
+    """Raises RegistrationRefused for a bad name or empty text, ProjectRefused for a taken name or an end in the past."""
+    names.slug("project", name)
+    names.person(sponsor)
+    names.person(actor)
+    lives.check_dates(name, expires_at=expires_at, at=at)
+    row = {
+        "name": name,
+        "title": names.text("title", title),
+        "purpose": names.text("purpose", purpose),
+        "sponsor": sponsor,
+        "state": ProjectState.ACTIVE.value,
+        "created_at": stamp(at),
+        "created_by": actor,
+        "expires_at": stamp(expires_at),
+    }
+    with db.transaction(at) as t:
+        if project(t, name) is not None:
+            raise ProjectRefused(
+                f"Project {name} was not created.", why="There is one of this name.", do="Choose another name."
+            )
+        t.execute(insert(s.project).values(row))
+        facts = {noun: row[noun] for noun in ("title", "purpose", "sponsor", "expires_at")}
+        t.record(Entry("project.created", actor, {"project": name}, facts))
+        return _required(t, name)
+
+
+def freeze_project(db: Database, *, name: str, reason: str, actor: str, at: datetime) -> Project:
+    """Nobody starts a sandbox for a frozen project, and running ones are stopped. Raises ProjectRefused, NotFound."""
+    return _move(db, name, ProjectState.FROZEN, "project.frozen", reason, actor, at)
+
+
+def thaw_project(db: Database, *, name: str, reason: str, actor: str, at: datetime) -> Project:
+    return _move(db, name, ProjectState.ACTIVE, "project.thawed", reason, actor, at)
+
+
+def close_project(db: Database, *, name: str, reason: str, actor: str, at: datetime) -> Project:
+    """For good: a closed project never opens again."""
+    return _move(db, name, ProjectState.CLOSED, "project.closed", reason, actor, at)
+
+
+def extend_project(db: Database, *, name: str, expires_at: datetime, actor: str, at: datetime) -> Project:
+    """Give a project another end. Its grants keep theirs."""
+    lives.check_dates(name, expires_at=expires_at, at=at)
+    with db.transaction(at) as t:
+        known = _required(t, name)
+        if known.state is ProjectState.CLOSED:
+            raise ProjectRefused(f"Project {name} was not extended.", why="It is closed.", do="Make a new project.")
+        t.execute(update(s.project).where(s.project.c.name == name).values(expires_at=stamp(expires_at)))
+        facts = {"from": stamp(known.expires_at), "until": stamp(expires_at)}
+        t.record(Entry("project.extended", actor, {"project": name}, facts))
+        return _required(t, name)
+
+
+def add_member(db: Database, *, project: str, person: str, actor: str, at: datetime) -> None:
+    """Raises NotFound for an unknown project, ProjectRefused when it is closed or the person is a member already."""
+    names.person(person)
+    table = s.project_member
+    with db.transaction(at) as t:
+        known = _required(t, project)
+        if known.state is ProjectState.CLOSED:
+            raise ProjectRefused(
+                f"{person} was not added.", why=f"Project {project} is closed.", do="Make a new project."
+            )
+        if person in known.members:
+            raise ProjectRefused(
+                f"{person} was not added.",
+                why=f"{person} is a member of {project} already.",
+                do="Nothing is left to do.",
+            )
+        before = t.execute(select(table).where(table.c.project == project, table.c.person == person)).first()
+        if before is None:
+            t.execute(insert(table).values(project=project, person=person, added_at=t.at))
+        else:
+            where = (table.c.project == project, table.c.person == person)
+            t.execute(update(table).where(*where).values(added_at=t.at, removed_at=None))
+        t.record(Entry("member.added", actor, {"project": project, "person": person}))
+
+
+def remove_member(db: Database, *, project: str, person: str, actor: str, at: datetime) -> None:
+    """Raises NotFound, or ProjectRefused when the person is no member. A running sandbox is stopped by the next poll."""
+    table = s.project_member
+    with db.transaction(at) as t:
+        if person not in _required(t, project).members:
+            raise ProjectRefused(
+                f"{person} was not removed.", why=f"{person} is no member of {project}.", do="Look at its members."
+            )
+        where = (table.c.project == project, table.c.person == person)
+        t.execute(update(table).where(*where).values(removed_at=t.at))
+        t.record(Entry("member.removed", actor, {"project": project, "person": person}))
+
+
+def give_grant(
+    db: Database, *, project: str, version: str, purpose: str, expires_at: datetime, actor: str, at: datetime
+) -> Grant:
+    """A steward's consent. Raises GrantRefused when ``actor`` is no steward of the dataset, or the terms do not fit."""
+    dataset, _ = parse_version(version)
+    stated = names.text("purpose", purpose)
+    with db.transaction(at) as t:
+        known = _required(t, project)
+        state = _state_of(t, version)
+        rules.check_new(
+            actor=actor,
+            stewards=_stewards(t, dataset),
+            version=version,
+            version_state=state,
+            purpose=stated,
+            project_purpose=known.purpose,
+            project_state=known.state.value,
+            expires_at=expires_at,
+            at=at,
+        )
+        row = {
+            "project": project,
+            "version": version,
+            "purpose": known.purpose,
+            "granted_by": actor,
+            "granted_at": t.at,
+            "expires_at": stamp(expires_at),
+        }
+        number = _inserted(t, row)
+        subject = {"grant": str(number), "project": project, "version": version, "dataset": dataset}
+        t.record(Entry("grant.given", actor, subject, {"purpose": known.purpose, "expires_at": stamp(expires_at)}))
+        return _granted(t, number)
+
+
+def revoke_grant(db: Database, *, grant: int, reason: str, actor: str, at: datetime) -> Grant:
+    """Raises NotFound, or GrantRefused for somebody who is no steward of the dataset. Effective at once."""
+    said = names.text("reason", reason)
+    with db.transaction(at) as t:
+        known = _granted(t, grant)
+        dataset, _ = parse_version(known.version)
+        rules.check_revocation(known, actor=actor, stewards=_stewards(t, dataset))
+        t.execute(update(s.grant).where(s.grant.c.id == grant).values(revoked_at=t.at, revoked_by=actor))
+        subject = {"grant": str(grant), "project": known.project, "version": known.version, "dataset": dataset}
+        t.record(Entry("grant.revoked", actor, subject, {"reason": said}))
+        return _granted(t, grant)
+
+
+def _move(db: Database, name: str, to: ProjectState, kind: str, reason: str, actor: str, at: datetime) -> Project:
+    said = names.text("reason", reason)
+    with db.transaction(at) as t:
+        known = _required(t, name)
+        lives.move(name, known.state, to)
+        t.execute(update(s.project).where(s.project.c.name == name).values(state=to.value))
+        t.record(Entry(kind, actor, {"project": name}, {"reason": said, "from": known.state.value}))
+        return _required(t, name)
+
+
+def _required(t: Transaction, name: str) -> Project:
+    found = project(t, name)
+    if found is None:
+        raise not_found("project", ascii(name[:60]), "./glovebox project list")
+    return found
+
+
+def _granted(t: Transaction, number: int) -> Grant:
+    found = grant(t, number)
+    if found is None:
+        raise not_found("grant", str(number), "./glovebox project show NAME")
+    return found
+
+
+def _state_of(t: Transaction, version: str) -> str:
+    state = t.execute(select(s.dataset_version.c.state).where(s.dataset_version.c.id == version)).scalar()
+    if state is None:
+        raise not_found("dataset version", version, "./glovebox dataset list")
+    return str(state)
+
+
+def _stewards(t: Transaction, dataset: str) -> tuple[str, ...]:
+    query = select(s.dataset_steward.c.person).where(s.dataset_steward.c.dataset == dataset)
+    return tuple(sorted(t.execute(query).scalars()))
+
+
+def _inserted(t: Transaction, row: dict[str, Any]) -> int:
+    result = t.execute(insert(s.grant).values(row))
+    key = result.inserted_primary_key
+    if key is None:
+        raise RuntimeError("the database gave no number to the grant")
+    return int(key[0])

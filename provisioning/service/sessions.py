@@ -1,0 +1,351 @@
+"""Who may start a sandbox on what, and the record of sandboxes begun, ended and refused.
+
+Facts are gathered here and judged by policy (``access/start_sandbox``); this code obeys. What was allowed is checked again,
+on the facts of that moment, when the start is recorded: a grant revoked in between stops it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from installation.settings import Settings
+from ledger.entry import Entry
+from policy_engine import PolicyEngine
+from provisioning.domain import names
+from provisioning.domain.dataset import AVAILABLE, parse_version
+from provisioning.domain.errors import AccessRefused, ProvisioningFault
+from provisioning.domain.grant import Grant
+from provisioning.domain.mount_plan import MountedDataset, MountPlan
+from provisioning.domain.people import next_uid
+from provisioning.domain.project import Project, ProjectState
+from provisioning.store import catalogue
+from provisioning.store.projects import grants_of, project, projects_of
+from store import schema as s
+from store.clock import moment, stamp
+from store.database import Database
+from store.transaction import Transaction
+
+ENTRY_POINT = "access/start_sandbox"
+
+
+@dataclass(frozen=True)
+class ProjectChoice:
+    """A project that a person may start a sandbox for now. ``expires_at`` is its end as UTC text."""
+
+    name: str
+    title: str
+    purpose: str
+    expires_at: str
+
+
+@dataclass(frozen=True)
+class SessionToStop:
+    """A running sandbox that may no longer run, and why, in words for the person in it."""
+
+    sandbox: str
+    person: str
+    project: str
+    server_name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    allow: bool
+    reasons: tuple[dict[str, str], ...]
+    grants: tuple[int, ...]
+    view: str
+    limits: Mapping[str, Any]
+
+
+def projects_for(
+    db: Database, engine: PolicyEngine, person: str, groups: Sequence[str], at: datetime
+) -> list[ProjectChoice]:
+    """The projects whose sandbox this person may start now. Raises PolicyUnavailable."""
+    with db.read() as c:
+        asked = [(each, _facts(c, person, groups, each, at)) for each in projects_of(c, person)]
+    allowed = [each for each, facts in asked if _ask(engine, facts).allow]
+    return [ProjectChoice(p.name, p.title, p.purpose, stamp(p.expires_at)) for p in allowed]
+
+
+def plan_session(
+    db: Database,
+    engine: PolicyEngine,
+    settings: Settings,
+    person: str,
+    groups: Sequence[str],
+    project: str,
+    at: datetime,
+) -> MountPlan:
+    """What this person's sandbox for this project will hold.
+
+    Raises AccessRefused, with an entry in the ledger, when policy says no or the project does not exist;
+    PolicyUnavailable when nobody can be asked.
+    """
+    names.person(person)
+    with db.read() as c:
+        found = _project(c, project)
+        facts = _facts(c, person, groups, found, at) if found else None
+    if found is None or facts is None:
+        raise _refused(db, person, project, (_UNKNOWN_PROJECT,), at)
+    verdict = _ask(engine, facts)
+    if not verdict.allow:
+        raise _refused(db, person, project, verdict.reasons, at)
+    with db.read() as c:
+        mounted = _mounts(c, settings, project, verdict.grants)
+    return MountPlan(
+        person=person,
+        uid=_uid(db, person, at),
+        project=found.name,
+        purpose=found.purpose,
+        view=verdict.view,
+        limits=verdict.limits,
+        grants=verdict.grants,
+        datasets=mounted,
+    )
+
+
+def sandbox_started(
+    db: Database,
+    plan: MountPlan,
+    sandbox_id: str,
+    server_name: str,
+    container: str,
+    image_digest: str,
+    proof: Mapping[str, Any],
+    at: datetime,
+) -> None:
+    """Record a start. Raises AccessRefused when a grant, the project or the membership ended since the plan was made."""
+    versions = [each.version for each in plan.datasets]
+    row = {
+        "id": sandbox_id,
+        "person": plan.person,
+        "project": plan.project,
+        "server_name": server_name,
+        "container": container,
+        "image_digest": image_digest,
+        "view": plan.view,
+        "versions": json.dumps(versions),
+        "proof": json.dumps(proof, sort_keys=True),
+        "started_at": stamp(at),
+    }
+    subject = {"sandbox": sandbox_id, "person": plan.person, "project": plan.project}
+    facts = {
+        "purpose": plan.purpose,
+        "grants": list(plan.grants),
+        "versions": versions,
+        "view": plan.view,
+        "image": image_digest,
+        "server_name": server_name,
+        "proof": _evidence(proof),
+    }
+    with db.transaction(at) as t:
+        ended = _why_over(t, plan.person, plan.project, versions, at)
+        if ended is None:
+            t.execute(insert(s.sandbox).values(row))
+            t.record(Entry("sandbox.started", plan.person, subject, facts))
+    if ended is not None:
+        raise _refused(
+            db, plan.person, plan.project, ({"code": "ended_meanwhile", "message": ended, "remedy": _RETRY},), at
+        )
+
+
+def sandbox_stopped(db: Database, sandbox_id: str, reason: str, at: datetime, *, actor: str = "workbench") -> None:
+    """Record an end. A sandbox that has ended already, or was never recorded, is left as it is."""
+    with db.transaction(at) as t:
+        where = (s.sandbox.c.id == sandbox_id, s.sandbox.c.stopped_at.is_(None))
+        row = t.execute(select(s.sandbox).where(*where)).first()
+        if row is None:
+            return
+        t.execute(update(s.sandbox).where(*where).values(stopped_at=t.at, stop_reason=reason))
+        subject = {"sandbox": sandbox_id, "person": row.person, "project": row.project}
+        t.record(Entry("sandbox.stopped", actor, subject, {"reason": reason}))
+
+
+def sessions_to_stop(db: Database, at: datetime) -> list[SessionToStop]:
+    """Running sandboxes whose right to run is over at ``at``. Cheap enough to ask every few seconds."""
+    found = []
+    with db.read() as c:
+        for row in c.execute(select(s.sandbox).where(s.sandbox.c.stopped_at.is_(None)).order_by(s.sandbox.c.id)).all():
+            reason = _why_over(c, row.person, row.project, json.loads(row.versions), at)
+            if reason is not None:
+                found.append(SessionToStop(row.id, row.person, row.project, row.server_name, reason))
+    return found
+
+
+# -- asking policy ----------------------------------------------------------------------------------------------------
+def _facts(c: Connection, person: str, groups: Sequence[str], found: Project, at: datetime) -> dict[str, Any]:
+    return {
+        "person": {"name": person, "groups": sorted(groups)},
+        "project": {
+            "name": found.name,
+            "state": found.state.value,
+            "expires_at": stamp(found.expires_at),
+            "purpose": found.purpose,
+            "members": list(found.members),
+        },
+        "grants": [_grant_facts(c, each) for each in grants_of(c, found.name)],
+        "now": stamp(at),
+    }
+
+
+def _grant_facts(c: Connection, given: Grant) -> dict[str, Any]:
+    name, _ = parse_version(given.version)
+    known, version = catalogue.dataset(c, name), catalogue.version(c, given.version)
+    if known is None or version is None:
+        raise ProvisioningFault(
+            "The project's data cannot be looked up.",
+            why="One of its grants names a dataset version that is not registered.",
+            do="Ask an administrator to look at the project's grants.",
+            private=f"grant {given.id}: {given.version}",
+        )
+    return {
+        "id": given.id,
+        "version": given.version,
+        "dataset": name,
+        "classification": int(known.classification),
+        "purpose": given.purpose,
+        "expires_at": stamp(given.expires_at),
+        "revoked_at": None if given.revoked_at is None else stamp(given.revoked_at),
+        "version_state": version.state,
+        "stewards": list(known.stewards),
+    }
+
+
+def _ask(engine: PolicyEngine, facts: Mapping[str, Any]) -> _Verdict:
+    """Only a literal true allows. An answer of another shape is no answer: AccessRefused without an entry."""
+    result = engine.query(ENTRY_POINT, dict(facts)).result
+    known = {each["id"] for each in facts["grants"]}
+    try:
+        grants = tuple(int(number) for number in result["grants"])
+        if result["allow"] is True and (
+            not grants or not set(grants) <= known or result["view"] not in ("open", "guarded", "blind")
+        ):
+            raise ValueError("allowed without grants, or for others than were asked about")
+        reasons = tuple({str(k): str(v) for k, v in reason.items()} for reason in result["reasons"])
+        return _Verdict(result["allow"] is True, reasons, grants, str(result["view"]), dict(result["limits"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as broken:
+        raise AccessRefused(
+            "The sandbox was not started.",
+            why="The policy's answer could not be understood, and that is never taken for a yes.",
+            do="Ask an administrator to look at the installation: ./glovebox status.",
+            private=repr(broken),
+        ) from broken
+
+
+_UNKNOWN_PROJECT = {
+    "code": "unknown_project",
+    "message": "There is no project of this name.",
+    "remedy": "Choose one of the projects that the form shows.",
+}
+_RETRY = "Look at your project's grants, then start again."
+
+
+def _refused(
+    db: Database, person: str, asked: str, reasons: Sequence[Mapping[str, str]], at: datetime
+) -> AccessRefused:
+    """The refusal, already in the ledger."""
+    codes = [str(reason.get("code")) for reason in reasons] or ["not_allowed"]
+    shown = asked if asked.isprintable() and 0 < len(asked) <= 63 else "(not a name)"
+    with db.transaction(at) as t:
+        t.execute(
+            insert(s.access_refusal).values(person=person, project=shown, reasons=json.dumps(codes), refused_at=t.at)
+        )
+        t.record(Entry("sandbox.refused", person, {"person": person, "project": shown}, {"reasons": codes}))
+    return AccessRefused(
+        f"The sandbox for project {shown} was not started.",
+        why=" ".join(str(reason.get("message")) for reason in reasons) or "No rule of this installation allows it.",
+        do=str(reasons[0].get("remedy")) if reasons else "Ask an administrator.",
+        reasons=codes,
+    )
+
+
+# -- what is mounted --------------------------------------------------------------------------------------------------
+def _mounts(c: Connection, settings: Settings, asked: str, grants: Sequence[int]) -> tuple[MountedDataset, ...]:
+    """The newest granted version of each dataset: one folder has one state of the data."""
+    newest: dict[str, tuple[int, str]] = {}
+    for given in grants_of(c, asked):
+        if given.id in grants:
+            name, number = parse_version(given.version)
+            newest[name] = max(newest.get(name, (0, "")), (number, given.version))
+    return tuple(_mounted(c, settings, name, version) for name, (_, version) in sorted(newest.items()))
+
+
+def _mounted(c: Connection, settings: Settings, name: str, version_id: str) -> MountedDataset:
+    version = catalogue.version(c, version_id)
+    folder = settings.datasets / version.folder if version else Path()
+    if version is None or version.state != AVAILABLE or not folder.is_dir():
+        raise ProvisioningFault(
+            f"{version_id} could not be mounted.",
+            why="Its files are not where the catalogue says.",
+            do="Ask an administrator to look at the installation: ./glovebox status.",
+            private=str(folder),
+        )
+    return MountedDataset(name, version_id, folder, tuple(table.name for table in catalogue.tables_of(c, version_id)))
+
+
+def _why_over(
+    c: Connection | Transaction, person: str, asked: str, versions: Sequence[str], at: datetime
+) -> str | None:
+    """Why a sandbox with these versions may not run at ``at``; None when it may."""
+    found = project(c, asked)
+    if found is None or found.state is not ProjectState.ACTIVE:
+        return f"Project {asked} is {found.state.value if found else 'gone'}."
+    if found.over(at):
+        return f"Project {asked} ended."
+    if person not in found.members:
+        return f"{person} is no longer a member of project {asked}."
+    live = {given.version for given in grants_of(c, asked) if given.in_force(at)}
+    states = select(s.dataset_version.c.id).where(s.dataset_version.c.state == AVAILABLE)
+    available = set(c.execute(states.where(s.dataset_version.c.id.in_(list(versions)))).scalars())
+    for version in versions:
+        if version not in available:
+            return f"{version} was destroyed."
+        if version not in live:
+            return f"The grant on {version} ended or was revoked."
+    return None
+
+
+def _project(c: Connection, asked: str) -> Project | None:
+    return project(c, asked)
+
+
+def _uid(db: Database, person: str, at: datetime) -> int:
+    """The person's number inside sandboxes; given once, on the record."""
+    query = select(s.person.c.uid).where(s.person.c.name == person)
+    with db.read() as c:
+        known = c.execute(query).scalar()
+    if known is not None:
+        return int(known)
+    with db.transaction(at) as t:
+        known = t.execute(query).scalar()
+        if known is None:
+            known = next_uid(t.execute(select(func.max(s.person.c.uid))).scalar())
+            t.execute(insert(s.person).values(name=person, uid=known))
+            t.record(Entry("person.added", person, {"person": person}, {"uid": known}))
+    return int(known)
+
+
+def _evidence(proof: Mapping[str, Any]) -> dict[str, Any]:
+    """The proof as evidence: a ledger entry is small, so that long lists become their digest."""
+
+    text = json.dumps(proof, sort_keys=True, default=str)
+    return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "facts": len(proof)}
+
+
+def refused_starts(c: Connection, *, since: datetime) -> list[dict[str, Any]]:
+    """Refusals since a time, newest first, for the admin's page."""
+    table = s.access_refusal
+    rows = c.execute(select(table).where(table.c.refused_at >= stamp(since)).order_by(table.c.id.desc())).all()
+    return [
+        {"person": r.person, "project": r.project, "reasons": json.loads(r.reasons), "at": moment(r.refused_at)}
+        for r in rows
+    ]
