@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 
 from egress_gate.desk.serve import run
+from egress_gate.desk.wiring import wired_desk
 from installation.settings import load
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    run(load())
+    settings = load()
+    run(settings, wired_desk(settings))

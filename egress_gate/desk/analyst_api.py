@@ -90,7 +90,7 @@ def build_analyst_api(gate: Gate, clock: Callable[[], datetime]) -> FastAPI:
     api.state.counter = Counter(gate, clock)
     for kind in (Fault, RequestValidationError, HTTPException, Exception):
         api.add_exception_handler(kind, _fault_response)
-    api.add_middleware(Guard, limit=MAX_UPLOAD + 1024, bucket=Bucket(20, 100), sender=_sandbox_of)
+    api.add_middleware(Guard, limit=_limit, bucket=Bucket(20, 100), sender=_sandbox_of)
     _session_routes(api)
     _request_routes(api)
     _upload_routes(api)
@@ -177,6 +177,10 @@ def _item(gate: Gate, body: ItemBody) -> Item:
         return Item(body.name, Kind.TABLE, body.sql)
     figures = json.dumps(body.expected.model_dump(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Item(body.name, Kind.TABLE, body.sql, gate.blobs.put(figures.encode()))
+
+
+def _limit(scope: Any) -> int:
+    return MAX_UPLOAD if scope["path"] == "/v1/uploads" else MAX_BODY
 
 
 def _sandbox_of(scope: Any) -> str:

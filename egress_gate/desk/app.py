@@ -47,7 +47,7 @@ def build_desk(desk: Desk) -> FastAPI:
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
-    app.add_middleware(Guard, limit=MAX_BODY, bucket=Bucket(rate=20, burst=200), sender=_sender)
+    app.add_middleware(Guard, limit=lambda _: MAX_BODY, bucket=Bucket(rate=20, burst=200), sender=_sender)
     return app
 
 

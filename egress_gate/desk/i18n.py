@@ -1,4 +1,7 @@
-"""Languages: gettext catalogues as ``.po`` files, read at start. A missing translation shows the English text."""
+"""Languages: gettext catalogues as ``.po`` files, read at start. A missing translation shows the English text.
+
+English has a catalogue too: it turns the codes of rules and ledger entries into words.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _ALIASES = {"zh": "zh_Hans", "zh_CN": "zh_Hans", "zh_SG": "zh_Hans", "zh_TW": "z
 @lru_cache(maxsize=len(LANGUAGES))
 def translations(language: str) -> NullTranslations:
     path = FOLDER / language / "LC_MESSAGES" / "desk.po"
-    if language == "en" or not path.exists():
+    if not path.exists():
         return NullTranslations()
     with path.open("rb") as source:
         catalogue = read_po(source, locale=language)

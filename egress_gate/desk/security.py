@@ -52,7 +52,9 @@ class Bucket:
 class Guard:
     """ASGI middleware: adds the headers, refuses bodies over `limit` bytes as they stream, and slows each sender."""
 
-    def __init__(self, app: ASGIApp, limit: int, bucket: Bucket, sender: Callable[[Scope], str]) -> None:
+    def __init__(
+        self, app: ASGIApp, limit: Callable[[Scope], int], bucket: Bucket, sender: Callable[[Scope], str]
+    ) -> None:
         self._app = app
         self._limit = limit
         self._bucket = bucket
@@ -62,53 +64,64 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        fault = self._refusal(scope)
+        limit = self._limit(scope)
+        fault = self._refusal(scope, limit)
         if fault is not None:
             await _answer(send, 429 if isinstance(fault, TooMany) else 413, fault)
             return
-        await self._bounded(scope, receive, send)
+        await _bounded(self._app, limit, scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Fault | None:
+    def _refusal(self, scope: Scope, limit: int) -> Fault | None:
         if not self._bucket.take(self._sender(scope)):
             return TooMany("Too many requests.", why="Each sender has a rate.", do="Wait a few seconds and go on.")
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        return self._too_large() if length.isdigit() and int(length) > self._limit else None
+        return _too_large(limit) if length.isdigit() and int(length) > limit else None
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(
-            "That is too large.",
-            why=f"The gate takes at most {self._limit // 1024} KiB in one request.",
-            do="Send less at once; upload files separately.",
-        )
 
-    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seen, started = 0, False
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        "That is too large.",
+        why=f"The gate takes at most {limit // 1024} KiB in one request here.",
+        do="Send less at once; upload files separately.",
+    )
 
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._limit:
-                raise self._too_large()
-            return message
 
-        async def dressed(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                if not scope["path"].endswith((".css", ".js", ".svg")):
-                    headers.setdefault("cache-control", "no-store")
-            await send(message)
+async def _bounded(app: ASGIApp, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run `app`; whatever it makes of a body that grew over `limit`, the answer is that it was too large."""
+    seen, started, over = 0, False, False
 
-        try:
-            await self._app(scope, counted, dressed)
-        except TooLarge as fault:
-            if started:
-                raise
-            await _answer(send, 413, fault)
+    async def counted() -> Message:
+        nonlocal seen, over
+        message = await receive()
+        seen += len(message.get("body", b""))
+        over = over or seen > limit
+        if over:
+            raise _too_large(limit)
+        return message
+
+    async def dressed(message: Message) -> None:
+        nonlocal started
+        if over and not started:
+            return
+        if message["type"] == "http.response.start":
+            started = True
+            _dress(MutableHeaders(scope=message), scope["path"])
+        await send(message)
+
+    try:
+        await app(scope, counted, dressed)
+    except TooLarge:
+        if started:
+            raise
+    if over and not started:
+        await _answer(send, 413, _too_large(limit))
+
+
+def _dress(headers: MutableHeaders, path: str) -> None:
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    if not path.endswith((".css", ".js", ".svg")):
+        headers.setdefault("cache-control", "no-store")
 
 
 async def _answer(send: Send, status: int, fault: Fault) -> None:

@@ -16,7 +16,6 @@ import uvicorn
 from egress_gate.desk.analyst_api import build_analyst_api
 from egress_gate.desk.app import build_desk
 from egress_gate.desk.context import Desk
-from egress_gate.desk.wiring import wired_desk
 from egress_gate.service.worker import Worker
 from installation.settings import Settings
 from store import clock
@@ -59,9 +58,8 @@ def loopback_socket(port: int) -> socket.socket:
     return made
 
 
-def run(settings: Settings, desk: Desk | None = None) -> None:
+def run(settings: Settings, desk: Desk) -> None:
     """Serve until a signal says stop; the worker finishes the step it is in."""
-    desk = desk or wired_desk(settings)
     asyncio.run(_serve(settings, desk))
 
 

@@ -56,7 +56,7 @@ def risky_table(question: Question) -> Assessment:
         JudgedCell({"sex": "M"}, {"n": 12}, 12, (), hidden[1]),
         JudgedCell({"sex": None}, {"n": 15}, 15),
     )
-    severity = Severity.INFO if question.protect else Severity.FAIL
+    severity = Severity.WARN if question.protect else Severity.FAIL
     audit = (AuditFinding("sex=F", ("3", "3"), (), "exact"),)
     return Assessment(
         canonical_sql=question.sql,
@@ -152,6 +152,7 @@ def _review(facts: dict[str, Any]) -> dict[str, Any]:
     person, request = facts["person"], facts["request"]
     allow = (
         "stewards" in person["groups"]
+        and _steward_of_data(person, request)
         and person["name"] != request["author"]
         and person["name"] not in request["project_members"]
         and request["state"] == "in_review"

@@ -1,0 +1,116 @@
+"""The stand-in policy engine answers as the real OPA with the real policies does, on everything the verbs ask."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from egress_gate.service.fakes import FakeEngine, FakeInUse
+from policy_engine.opa_server import OpaServer
+from tests.integration.opa_server import running_opa
+
+PEOPLE = {
+    "ana": ["analysts"],
+    "amir": ["analysts"],
+    "stella": ["stewards"],
+    "sven": ["stewards"],
+    "adam": ["admins"],
+    "audrey": ["auditors"],
+    "nobody": [],
+}
+REQUEST = {
+    "id": "R-1",
+    "author": "ana",
+    "project": "liver",
+    "project_members": ["ana"],
+    "state": "in_review",
+    "stewards": {"nafld": ["stefan", "stella"]},
+}
+RELEASE = {"id": 1, "revoked": False}
+PROJECT = {"name": "liver", "state": "active", "expires_at": "2027-01-01T00:00:00.000000Z", "members": ["ana"]}
+NOW = "2026-11-23T09:00:00.000000Z"
+ACTIONS = ("view_request", "withdraw", "download", "revoke", "view_ledger", "view_admin", "nonsense")
+LINEAGE = [{"version": "nafld/1", "dataset": "nafld", "classification": 3, "stewards": ["stella"]}]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpaServer]:
+    with running_opa(tmp_path_factory.mktemp("opa")) as opa:
+        client = OpaServer("127.0.0.1", opa.port, opa.token)
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def fake() -> FakeEngine:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FakeInUse)
+        return FakeEngine()
+
+
+@pytest.mark.parametrize(("name", "action"), list(product(PEOPLE, ACTIONS)))
+def test_the_desk(real: OpaServer, fake: FakeEngine, name: str, action: str) -> None:
+    person = {"name": name, "groups": PEOPLE[name]}
+    facts = {"person": person, "action": action, "request": REQUEST, "release": RELEASE, "now": NOW}
+    assert fake.query("access/desk", facts).result["allow"] == real.query("access/desk", facts).result["allow"]
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_submitting(real: OpaServer, fake: FakeEngine, name: str) -> None:
+    facts = {"person": {"name": name, "groups": PEOPLE[name]}, "action": "submit", "project": PROJECT, "now": NOW}
+    assert fake.query("access/desk", facts).result["allow"] == real.query("access/desk", facts).result["allow"]
+
+
+@pytest.mark.parametrize(("name", "action"), list(product(PEOPLE, ("approve", "return", "reject"))))
+def test_reviewing(real: OpaServer, fake: FakeEngine, name: str, action: str) -> None:
+    facts: dict[str, Any] = {
+        "action": action,
+        "person": {"name": name, "groups": PEOPLE[name]},
+        "request": REQUEST,
+        "reviews": [],
+        "obligations": {"approvals": 1, "stewards_of": ["nafld"], "protect": False},
+        "now": NOW,
+    }
+    expected, got = real.query("release/review", facts).result, fake.query("release/review", facts).result
+    assert got["allow"] == expected["allow"]
+    if action == "approve":
+        assert got["complete"] == expected["complete"]
+
+
+@pytest.mark.parametrize(
+    ("findings", "protected", "completed"),
+    [
+        ([], False, True),
+        ([], False, False),
+        ([{"rule": "raw_records", "severity": "fail", "cells": 20, "figures": {}}], False, True),
+        ([{"rule": "min_contributors", "severity": "fail", "cells": 1, "figures": {}}], False, True),
+        ([{"rule": "min_contributors", "severity": "warn", "cells": 1, "figures": {}}], True, True),
+        ([{"rule": "derivation_refused", "severity": "fail", "cells": 0, "figures": {}}], False, True),
+    ],
+)
+def test_deciding(
+    real: OpaServer, fake: FakeEngine, findings: list[dict[str, Any]], protected: bool, completed: bool
+) -> None:
+    parameters = real.query("release/parameters", {"classifications": [3], "kinds": ["table"]}).result
+    item = {"name": "t", "kind": "table", "sql": "SELECT 1", "lineage": LINEAGE, "findings": findings}
+    facts = {
+        "request": {"id": "R-1", "author": "ana", "project": "liver", "purpose": "p"},
+        "parameters": parameters,
+        "items": [{**item, "protected": protected, "checks_completed": completed}],
+        "now": NOW,
+    }
+    expected, got = real.query("release/decision", facts).result, fake.query("release/decision", facts).result
+    assert got["outcome"] == expected["outcome"]
+    assert set(got["obligations"]) == set(expected["obligations"])
+
+
+def test_every_finding_the_gate_makes_itself_is_known_to_the_policy(real: OpaServer) -> None:
+    source = Path(__file__).parents[2] / "policies" / "data" / "rules.json"
+    text = source.read_text("utf-8")
+    for rule in ("not_recomputed", "unreadable", "raw_records", "derivation_refused"):
+        assert f'"{rule}"' in text
