@@ -34,3 +34,7 @@ class SessionBook(Protocol):
     def open_sandboxes(self) -> dict[str, str]:
         """Sandbox id to container id of every sandbox recorded as started and not stopped."""
         ...
+
+    def why_over(self, sandbox_id: str) -> str | None:
+        """Why a running sandbox may no longer run (its grant, project or membership ended); None when it may."""
+        ...

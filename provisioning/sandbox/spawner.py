@@ -127,13 +127,15 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
         return f"http://127.0.0.1:{self.keeper.settings.ports.doors}"
 
     async def poll(self) -> int | str | None:
-        """None while the sandbox runs. When it ended by itself, what it left is removed and the reason recorded."""
+        """None while the sandbox runs and may run. When it ended, or its right to run did, it is removed, with the reason."""
         if not self.sandbox_id:
             return 0
-        state = await self.keeper.state(self.sandbox_id)
+        state, over = await self.keeper.state(self.sandbox_id), None
         if state is not None and state.get("Running"):
-            return None
-        reason = _end_of(state)
+            over = await asyncio.to_thread(self.keeper.book.why_over, self.sandbox_id)
+            if over is None:
+                return None
+        reason = over or _end_of(state)
         await self.keeper.close(self.sandbox_id, reason)
         self._forget()
         return reason

@@ -52,8 +52,7 @@ class StoreBook:
 
     def stopped(self, sandbox_id: str, reason: str) -> None:
         database, _ = self._open()
-        if sandbox_id in self.open_sandboxes():
-            sessions.sandbox_stopped(database, sandbox_id, reason, clock.now())
+        sessions.sandbox_stopped(database, sandbox_id, reason, clock.now())
 
     def refused(
         self, plan: MountPlan, sandbox_id: str, server_name: str, container: str, image_digest: str, proof: Proof
@@ -91,3 +90,8 @@ class StoreBook:
         query = select(schema.sandbox.c.id, schema.sandbox.c.container).where(schema.sandbox.c.stopped_at.is_(None))
         with database.read() as connection:
             return {str(row.id): str(row.container) for row in connection.execute(query)}
+
+    def why_over(self, sandbox_id: str) -> str | None:
+        database, _ = self._open()
+        over = sessions.sessions_to_stop(database, clock.now())
+        return next((session.reason for session in over if session.sandbox == sandbox_id), None)

@@ -76,6 +76,9 @@ class NoRecord:
     def open_sandboxes(self) -> dict[str, str]:
         return {}
 
+    def why_over(self, sandbox_id: str) -> str | None:
+        return None
+
 
 class Knocker:
     """Asks a sandbox's notebook server whether it answers, as carefully as the session door does."""

@@ -63,6 +63,7 @@ class Book:
     proofs: dict[str, Proof] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     refusals: dict[str, Proof] = field(default_factory=dict)
+    over: dict[str, str] = field(default_factory=dict)
 
     def projects(self, person: str, groups: Sequence[str]) -> list[Choice]:
         return [Choice(p.project, p.purpose) for p in self.plans.values() if p.person == person]
@@ -80,6 +81,9 @@ class Book:
 
     def refused(self, plan: Plan, sandbox_id: str, server: str, container: str, image: str, proof: Proof) -> None:
         self.refusals[sandbox_id] = proof
+
+    def why_over(self, sandbox_id: str) -> str | None:
+        return self.over.get(sandbox_id)
 
     def open_sandboxes(self) -> dict[str, str]:
         return {name: container for name, container in self.begun.items() if name not in self.ended}
