@@ -4,7 +4,9 @@ LedgerFault
 ├── EntryRefused      an entry that cannot be evidence (floats, unknown types, empty names)
 ├── KeyFault          a key file that is missing, malformed or readable by others
 ├── NoteFault         a signed note that does not parse or whose signature does not hold
-└── ProofFault        a proof that does not lead to the root
+├── ProofFault        a proof that does not lead to the root
+├── BundleFault       a release file that is not exactly what a gate packs
+└── CertificateFault  a certificate that is malformed, not signed, not recorded, or says something else than the files
 """
 
 from __future__ import annotations
@@ -39,3 +41,11 @@ class NoteFault(LedgerFault):
 
 class ProofFault(LedgerFault):
     code = "ledger-proof"
+
+
+class BundleFault(LedgerFault):
+    code = "ledger-bundle"
+
+
+class CertificateFault(LedgerFault):
+    code = "ledger-certificate"

@@ -9,13 +9,11 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ledger.entry import MAX_BYTES
 from ledger.errors import LedgerFault
 from ledger.verify import Leaf, LogReader
 
-FIELDS = {"seq", "body", "leaf", "checkpoint"}
 MAX_LINE = 4 * MAX_BYTES
 
 
@@ -59,7 +57,7 @@ class ExportedLog:
             while line := file.readline(MAX_LINE):
                 number += 1
                 try:
-                    yield _leaf(json.loads(line.decode("utf-8")))
+                    yield _leaf(line)
                 except (ValueError, KeyError, TypeError, RecursionError) as broken:
                     raise LedgerFault(
                         f"Line {number} of {self.path.name} is not a ledger entry.",
@@ -68,8 +66,12 @@ class ExportedLog:
                     ) from broken
 
 
-def _leaf(raw: Any) -> Leaf:
-    if set(raw) != FIELDS or type(raw["seq"]) is not int or not isinstance(raw["checkpoint"], str):
-        raise ValueError("unexpected fields")
-    body = base64.b64decode(raw["body"], validate=True)
-    return Leaf(raw["seq"], body, bytes.fromhex(raw["leaf"]), raw["checkpoint"])
+def _leaf(line: bytes) -> Leaf:
+    """Raises ValueError, KeyError, TypeError or RecursionError unless the line is, byte for byte, what `write` writes."""
+    raw = json.loads(line.decode("utf-8"))
+    body, leaf = base64.b64decode(raw["body"], validate=True), bytes.fromhex(raw["leaf"])
+    found = Leaf(raw["seq"], body, leaf, raw["checkpoint"])
+    typed = type(found.seq) is int and isinstance(found.checkpoint, str)
+    if not typed or (line_of(found) + "\n").encode("utf-8") != line:
+        raise ValueError("not the line that is written")
+    return found

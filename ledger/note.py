@@ -167,8 +167,8 @@ def _checked_name(name: str) -> str:
 
 
 def _checked_text(text: str) -> str:
-    if not text.endswith("\n") or any(c < " " and c != "\n" for c in text):
-        raise _note_fault("its text does not end in a newline or holds a control character")
+    if not text.endswith("\n") or any((c < " " and c != "\n") or "\ud800" <= c <= "\udfff" for c in text):
+        raise _note_fault("its text does not end in a newline or holds what is not text")
     return text
 
 
