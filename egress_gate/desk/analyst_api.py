@@ -24,7 +24,16 @@ from egress_gate.service.errors import TooLarge, no_such
 from egress_gate.service.gate import Gate
 from egress_gate.service.preview import preview
 from egress_gate.service.reading import visible
-from egress_gate.service.submit import Caller, Draft, caller, record_upload, resubmit, submit, withdraw
+from egress_gate.service.submit import (
+    Caller,
+    Draft,
+    caller,
+    record_upload,
+    require_accepted,
+    resubmit,
+    submit,
+    withdraw,
+)
 from installation.fault import Fault
 
 MAX_BODY = 4 * 1024 * 1024
@@ -117,6 +126,7 @@ def _request_routes(api: FastAPI) -> None:
         who: Who, the: The, body: RequestBody, idempotency_key: Annotated[str | None, Header(max_length=200)] = None
     ) -> dict[str, Any]:
         row = submit(the.gate, who, draft_of(the.gate, body), the.clock(), idempotency_key)
+        require_accepted(the.gate, row)
         return request_view(the.gate, who, row.id, the.clock())
 
     @api.get("/v1/requests")
@@ -130,7 +140,8 @@ def _request_routes(api: FastAPI) -> None:
     @api.post("/v1/requests/{name}/resubmit")
     def resubmit_request(who: Who, the: The, name: str, body: RequestBody) -> dict[str, Any]:
         number = own_number(the, who, name)
-        resubmit(the.gate, who.person, number, draft_of(the.gate, body), the.clock())
+        row = resubmit(the.gate, who.person, number, draft_of(the.gate, body), the.clock())
+        require_accepted(the.gate, row)
         return request_view(the.gate, who, number, the.clock())
 
     @api.post("/v1/requests/{name}/withdraw")

@@ -95,7 +95,7 @@ async def _require_own_form(request: Request, session: Session) -> None:
     """A cookie alone never changes anything: the page's secret must come along, and the browser must say it is ours."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise forged()
-    sent = request.headers.get("x-csrf-token")
+    sent = request.headers.get("x-csrf-token") or request.headers.get("x-xsrftoken")
     if sent is None and request.headers.get("content-type", "").startswith(
         ("application/x-www-form-urlencoded", "multipart/form-data")
     ):

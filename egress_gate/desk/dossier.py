@@ -304,6 +304,16 @@ def dossier_json(desk: Desk, visitor: Visitor, number: int) -> dict[str, Any]:
     }
 
 
+def _protected_json(table: TableView | None) -> dict[str, Any]:
+    """What would leave: every key, and the values of the rows that are not withheld."""
+    if table is None:
+        return {"suppressed": [], "rows": []}
+    return {
+        "suppressed": [dict(zip(table.keys, r.keys, strict=True)) for r in table.rows if r.suppressed],
+        "rows": [{"key": list(r.keys), "values": None if r.suppressed else list(r.values)} for r in table.rows],
+    }
+
+
 def _item_json(view: ItemView, evidence: bool) -> dict[str, Any]:
     made: dict[str, Any] = {
         "name": view.item.name,
@@ -312,6 +322,7 @@ def _item_json(view: ItemView, evidence: bool) -> dict[str, Any]:
         "canonical_sql": view.check.canonical_sql if view.check else None,
         "lineage": list(view.check.lineage) if view.check else [],
         "findings": [f.facts() if evidence else f.public() for f in view.findings],
+        "protected": _protected_json(view.table),
     }
     if view.table is not None:
         made["table"] = {

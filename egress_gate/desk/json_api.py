@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
@@ -147,12 +147,12 @@ def revoke_release(visitor: SignedIn, desk: TheDesk, number: ReleaseId, body: Re
     return {"id": made.id, "revoked_at": made.revoked_at, "revoked_by": made.revoked_by}
 
 
-@api.get("/ledger/checkpoint", tags=["ledger"])
-def ledger_checkpoint(visitor: SignedIn, desk: TheDesk) -> dict[str, Any]:
-    """The newest signed tree head, for a witness to keep."""
+@api.get("/ledger/checkpoint", tags=["ledger"], response_class=PlainTextResponse)
+def ledger_checkpoint(visitor: SignedIn, desk: TheDesk) -> str:
+    """The newest signed tree head as a C2SP signed note, for a witness to keep."""
     may(desk.gate.engine, visitor.person, "view_ledger", desk.clock()).require("read the ledger")
     with desk.gate.store.read() as c:
-        return {"checkpoint": views.checkpoint(c)}
+        return views.checkpoint(c) or ""
 
 
 @api.get("/ledger/entries", tags=["ledger"])

@@ -18,6 +18,7 @@ SESSION = "glovebox-desk"
 SIGNING_IN = "glovebox-desk-state"
 LANGUAGE = "glovebox-desk-language"
 THEME = "glovebox-desk-theme"
+XSRF = "_xsrf"  # the name that the hub's own pages use; a page of ours sends it back as X-XSRFToken
 SESSION_SECONDS = 12 * 3600
 STATE_SECONDS = 600
 
@@ -65,10 +66,14 @@ class Cookies:
 
     def sign_in(self, response: Response, session: Session) -> None:
         self._set(response, SESSION, asdict(session), SESSION_SECONDS)
+        response.set_cookie(
+            XSRF, session.csrf, max_age=SESSION_SECONDS, path=self._prefix, secure=self._secure, samesite="strict"
+        )
         response.delete_cookie(SIGNING_IN, path=self._prefix)
 
     def sign_out(self, response: Response) -> None:
         response.delete_cookie(SESSION, path=self._prefix)
+        response.delete_cookie(XSRF, path=self._prefix)
 
     def remember(self, response: Response, name: str, value: str) -> None:
         """A plain preference: language or theme."""

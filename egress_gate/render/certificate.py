@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from egress_gate.domain.finding import Severity
-from egress_gate.render.bundle import Part
 from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, ReviewRow
 
 
 def certificate_facts(
     request: RequestRow,
+    image: str | None,
     checks: Sequence[CheckRow],
     decision: DecisionRow,
     reviews: Sequence[ReviewRow],
-    parts: Sequence[Part],
     versions: Mapping[str, str],
     released_at: str,
 ) -> dict[str, Any]:
-    """`versions`: dataset version id → its digest. No figures: only what was done, by whom, to which digests."""
+    """`versions`: dataset version id → its digest; `image`: what the sandbox ran. Only digests and names, no figures."""
     return {
         "format": "glovebox-release/1",
         "request": request.name,
@@ -28,6 +27,7 @@ def certificate_facts(
         "project": request.project,
         "author": request.author,
         "sandbox": request.sandbox,
+        "image": image,
         "released_at": released_at,
         "lineage": [{"version": v, "sha256": versions[v]} for v in sorted(versions)],
         "checks": [_check(k) for k in checks],
@@ -42,7 +42,6 @@ def certificate_facts(
         "reviews": [
             {"reviewer": r.review.reviewer, "verdict": r.review.verdict.value, "at": r.reviewed_at} for r in reviews
         ],
-        "outputs": [{"name": f"data/{p.name}", "sha256": p.digest, "bytes": len(p.data)} for p in parts],
     }
 
 

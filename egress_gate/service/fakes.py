@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -200,10 +199,3 @@ _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/review": _review,
     "access/desk": _desk,
 }
-
-
-@dataclass
-class FakeNotary:
-    def certify(self, facts: dict[str, Any], /) -> bytes:
-        body = json.dumps(facts, sort_keys=True, ensure_ascii=False)
-        return json.dumps({"facts": facts, "fake_signature": hashlib.sha256(body.encode()).hexdigest()}).encode()

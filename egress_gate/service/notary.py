@@ -1,20 +1,18 @@
-"""Signs a release certificate with the installation's ledger key, as a C2SP signed note over canonical JSON."""
+"""Signs release certificates with the installation's ledger key."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from ledger import keys
-from ledger.entry import canonical
+from ledger import certificate, keys
+from store.transaction import Receipt
 
 
 class LedgerNotary:
-    """A certificate is one line of canonical JSON and the note's signature; `ledger.note.open_note` checks it."""
+    """Holds the key read at start. Raises KeyFault for a key file that others may read."""
 
     def __init__(self, key: Path) -> None:
         self._signer = keys.load(key)
 
-    def certify(self, facts: dict[str, Any], /) -> bytes:
-        text = canonical(facts).decode() + "\n"
-        return self._signer.sign(text).encode()
+    def seal(self, statement: bytes, receipt: Receipt, /) -> bytes:
+        return certificate.seal(statement, self._signer, receipt)

@@ -15,6 +15,7 @@ from egress_gate.domain.finding import Finding
 from ledger.verify import Leaf
 from policy_engine import Answer
 from store.database import Transaction
+from store.transaction import Receipt
 
 
 class Store(Protocol):
@@ -135,6 +136,6 @@ class Recomputer(Protocol):
 
 
 class Notary(Protocol):
-    """Signs a certificate's facts with the installation's key; anyone with the public key can check it."""
+    """Signs a release's statement with the installation's key; `ledger.certificate` checks it with the public one."""
 
-    def certify(self, facts: dict[str, Any], /) -> bytes: ...
+    def seal(self, statement: bytes, receipt: Receipt, /) -> bytes: ...

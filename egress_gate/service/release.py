@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from egress_gate.domain.item import Kind
 from egress_gate.domain.request import Party, State, Verb, move
-from egress_gate.render.bundle import Part, bundle_bytes
+from egress_gate.render.bundle import Part, members_of
 from egress_gate.render.certificate import certificate_facts
 from egress_gate.render.table import table_from_assessment
 from egress_gate.service.check import LostLease
@@ -15,6 +15,7 @@ from egress_gate.service.gate import Gate
 from egress_gate.store import catalogue, releases, requests
 from egress_gate.store.releases import PublishedItem
 from egress_gate.store.requests import CheckRow, RequestRow
+from ledger import certificate
 from ledger.entry import Entry
 from store.clock import stamp
 from store.database import Transaction
@@ -83,33 +84,31 @@ def _let_go(
     versions = sorted({v for k in checks for v in k.lineage})
     with gate.store.read() as c:
         digests = catalogue.digests(c, versions)
+        image = catalogue.image_of_sandbox(c, row.sandbox)
         decided = requests.decision(c, row.id, row.revision)
         given = requests.reviews(c, row.id, row.revision)
     if decided is None or not files:
         raise LostLease
-    facts = certificate_facts(row, checks, decided, given, files, digests, now)
-    certificate = gate.notary.certify(facts)
-    bundle = bundle_bytes(files, certificate, facts)
-    bundle_digest, certificate_digest = gate.blobs.put(bundle), gate.blobs.put(certificate)
+    facts = certificate_facts(row, image, checks, decided, given, digests, now)
+    members = members_of(files, facts)
+    statement = certificate.state(facts, members)
     with gate.store.transaction(at) as t:
         held = _still_held(t, row)
         if releases.release_ids(t, versions) - set(_audited(checks)):
             raise LostLease  # overtaken in the last moment: the next round sees it and checks again
-        state = move(held.state, Verb.RELEASE, _GATE)
-        held = requests.set_state(t, held, state, now)
-        number = releases.insert_release(t, row.id, row.revision, bundle_digest, certificate_digest, now)
-        releases.insert_published(t, number, published)
-        t.record(
-            _entry(
-                "request.released",
-                held,
-                release=number,
-                bundle=bundle_digest,
-                certificate=certificate_digest,
-                outputs={p.name: p.digest for p in files},
-                versions=versions,
-            )
+        held = requests.set_state(t, held, move(held.state, Verb.RELEASE, _GATE), now)
+        outputs = {p.name: p.digest for p in files}
+        entry = _entry(
+            certificate.RECORDED_BY,
+            held,
+            certificate=certificate.digest(statement),
+            outputs=outputs,
+            versions=versions,
         )
+        sealed = gate.notary.seal(statement, t.receipt(t.record(entry)))
+        bundle = gate.blobs.put(certificate.pack(members, sealed))
+        number = releases.insert_release(t, row.id, row.revision, bundle, gate.blobs.put(sealed), now)
+        releases.insert_published(t, number, published)
         return held
 
 

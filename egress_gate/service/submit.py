@@ -32,6 +32,12 @@ ANALYST = frozenset({"analysts"})
 MECHANICAL = frozenset({"sql-syntax", "unknown-table", "unknown-column", "ambiguous-table", "item-refused"})
 
 
+class RefusedAtOnce(Fault):
+    """Raised to the caller after the attempt was stored and refused, so that they see it at once."""
+
+    code = "refused-at-once"
+
+
 @dataclass(frozen=True)
 class Draft:
     """What an analyst asks to take out, before anything is stored."""
@@ -126,6 +132,16 @@ def submit(gate: Gate, who: Caller, draft: Draft, at: datetime, client_key: str 
         requests.insert_items(t, row.id, 1, draft.items)
         t.record(_entry("request.submitted", row, content=draft.digest(), items=len(draft.items)))
         return _refuse_at_once(t, row, refusal, now) if refusal else row
+
+
+def require_accepted(gate: Gate, row: RequestRow) -> None:
+    """Raises RefusedAtOnce for a request that its own submit refused; it stays on record under its name."""
+    if row.state is not State.REFUSED:
+        return
+    with gate.store.read() as c:
+        decided = requests.decision(c, row.id, row.revision)
+    said = decided.reasons[0] if decided else Reason("refused", "It is outside what may be asked for.", "")
+    raise RefusedAtOnce(f"Refused, and recorded as {row.name}.", why=said.message, do=said.remedy)
 
 
 def resubmit(gate: Gate, person: Person, number: int, draft: Draft, at: datetime) -> RequestRow:

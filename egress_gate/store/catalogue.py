@@ -36,6 +36,11 @@ def versions_of_sandbox(c: Connection, sandbox: str | None) -> tuple[str, ...]:
     return tuple(json.loads(row.versions)) if row else ()
 
 
+def image_of_sandbox(c: Connection, sandbox: str | None) -> str | None:
+    row = c.execute(select(s.sandbox.c.image_digest).where(s.sandbox.c.id == sandbox)).first()
+    return row.image_digest if row else None
+
+
 def stewards(c: Connection, datasets: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The stewards of each dataset, in order of name; a dataset without one has an empty tuple."""
     wanted = sorted(set(datasets))

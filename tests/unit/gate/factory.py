@@ -16,8 +16,9 @@ from egress_gate.domain.review import ReviewVerdict
 from egress_gate.policy.facts import Person
 from egress_gate.service.check import check, claim
 from egress_gate.service.deliver import revoke
-from egress_gate.service.fakes import FakeEngine, FakeInUse, FakeNotary, FakeRecomputer
+from egress_gate.service.fakes import FakeEngine, FakeInUse, FakeRecomputer
 from egress_gate.service.gate import Gate
+from egress_gate.service.notary import LedgerNotary
 from egress_gate.service.release import prepare, release
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import Caller, Draft, caller, submit, withdraw
@@ -162,7 +163,13 @@ def make_world(home: Path, approvals: int = 1) -> World:
         warnings.simplefilter("ignore", FakeInUse)
         engine, recomputer = FakeEngine(approvals=approvals), FakeRecomputer()
     gate = Gate(
-        database, Blobs(settings.blobs), engine, recomputer, FakeNotary(), settings.datasets, ledger_key(settings)
+        database,
+        Blobs(settings.blobs),
+        engine,
+        recomputer,
+        LedgerNotary(settings.secrets / "ledger.key"),
+        settings.datasets,
+        ledger_key(settings),
     )
     return World(gate, engine, recomputer, settings)
 
