@@ -27,7 +27,7 @@ IMPORTS = frozenset({
     "cfg", "html", "css", "js", "tex", "bib", "sh", "xml", "png", "jpg", "jpeg", "gif", "svg", "parquet", "feather",
     "xlsx", "whl", "zip", "gz", "tar", "lock", "log", "gitignore", "",
 }) | IMAGES  # fmt: skip
-UNTITLED = re.compile(r"[Uu]ntitled(?: Folder)? ?\d{0,4}(?:\.(?:ipynb|py|md|txt))?|[^/]{1,80}-Copy\d{1,3}\.[a-z]{1,6}")
+UNTITLED = re.compile(r"[Uu]ntitled(?: Folder)? ?\d{0,2}(?:\.(?:ipynb|py|md|txt))?")
 FIELDS = ("name", "path", "last_modified", "created", "content", "format", "mimetype", "size", "writable", "type")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)")
 KINDS = frozenset({"directory", "file", "notebook"})
@@ -125,8 +125,8 @@ def refuse_download(model: dict[str, Any]) -> None:
     if model.get("format") != "base64":
         return
     content = model.get("content")
-    suffix = str(model.get("name", "")).rpartition(".")[2].lower()
-    if suffix not in IMAGES or not isinstance(content, str) or len(content) * 3 // 4 > MOST_BINARY:
+    _, dot, suffix = str(model.get("name", "")).lower().rpartition(".")
+    if not dot or suffix not in IMAGES or not isinstance(content, str) or len(content) * 3 // 4 > MOST_BINARY:
         raise ShownWithheld(
             "The file was not shown.",
             why="It is not text, and only pictures of up to 4 MiB are shown; anything else would be a download.",

@@ -123,6 +123,7 @@ class GuardedJudge(OpenJudge):
         super().__init__(memory, protocol, who, refused)
         self._budget = budget
         self._noticed: set[str] = set()  # parents that already got the notice that ends their stream
+        self._display_ids: dict[str, str] = {}
         self._streamed: dict[str, int] = {}  # parent → bytes of text shown
 
     def _pass(self, message: KernelMessage, asked: Asked | None, raw: Message) -> list[Message]:
@@ -180,10 +181,18 @@ class GuardedJudge(OpenJudge):
         made: dict[str, Any] = {"data": notices.bundle("an output", over) if over else known, "metadata": {}}
         transient = content.get("transient")
         display_id = transient.get("display_id") if isinstance(transient, dict) else None
-        made["transient"] = {"display_id": display_id[:64]} if isinstance(display_id, str) else {}
+        made["transient"] = {"display_id": self._display_id(display_id)} if isinstance(display_id, str) else {}
         if message.kind == "execute_result":
             made["execution_count"] = _count(message)
         return _with(message, made)
+
+    def _display_id(self, named: str) -> str:
+        """An id of the door's own for one that the kernel chose."""
+        if named not in self._display_ids:
+            while len(self._display_ids) > 512:
+                del self._display_ids[next(iter(self._display_ids))]
+            self._display_ids[named] = uuid.uuid4().hex
+        return self._display_ids[named]
 
     def _stream(self, message: KernelMessage) -> KernelMessage | None:
         text = message.content.get("text")
@@ -273,6 +282,13 @@ def empty_reply(kind: str) -> dict[str, Any]:
         "history_reply": {"status": "ok", "history": []},
         "comm_info_reply": {"status": "ok", "comms": {}},
         "is_complete_reply": {"status": "unknown"},
+        "debug_reply": {
+            "type": "response", "seq": 1, "request_seq": 1, "success": True, "command": "debugInfo",
+            "body": {
+                "isStarted": False, "hashMethod": "Murmur2", "hashSeed": 0, "tmpFilePrefix": "", "tmpFileSuffix": "",
+                "breakpoints": [], "stoppedThreads": [], "richRendering": False, "exceptionPaths": [], "copyToGlobals": False,
+            },
+        },
         "kernel_info_reply": {
             "status": "ok", "protocol_version": "5.3", "implementation": "ipython", "implementation_version": "",
             "banner": "", "help_links": [], "debugger": False,

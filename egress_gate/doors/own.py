@@ -74,6 +74,8 @@ def narrow(
         return Answer(json={"started": "", "last_activity": "", "connections": 0, "kernels": 0})
     if route.name == "config":
         return Answer(json={})
+    if route.name == "terminals" and sandbox.view == "blind":
+        return Answer(json=[])
     if route.name in ("licenses", "custom-css"):
         raise missing()
     return None

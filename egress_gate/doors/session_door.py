@@ -157,7 +157,7 @@ class SessionDoor:
         route = routes.find(request.method, relative, query, websocket=websocket)
         refuse_wrong_destination(request, route)
         viewer, upstream = self._viewers[sandbox.id], self._upstreams[sandbox.id]
-        viewer.admit(route)
+        viewer.admit(route, request.method)
         self.active[sandbox.id] = self._clock()
         if websocket:
             return await self._socket(request, upstream, viewer, route, relative, without_token(query), visit)

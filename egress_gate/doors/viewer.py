@@ -65,9 +65,9 @@ class Viewer:
             memory.close()
 
     # -- before the sandbox is asked -----------------------------------------------------------------------------------
-    def admit(self, route: Route) -> None:
-        """Raises ShownWithheld for what this view does not have at all."""
-        if self.blind and route.name in TERMINALS:
+    def admit(self, route: Route, method: str) -> None:
+        """Raises ShownWithheld for what this view does not have at all; asked for a list, it is an empty one."""
+        if self.blind and route.name in TERMINALS and (route.name, method) != ("terminals", "GET"):
             raise ShownWithheld(
                 "Terminals are closed here.", why=notices.BLIND, do="Work in a notebook. " + ASK_FOR_RELEASE
             )

@@ -21,8 +21,8 @@ async def _echo(request: web.Request) -> web.StreamResponse:
     if request.headers.get("Upgrade"):
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        async for message in socket:
-            await socket.send_str(message.data)
+        async for _ in socket:
+            await socket.send_str('["stdout", "hello"]')
         return socket
     if request.path.endswith("/lab"):
         return web.Response(text="<html>lab</html>", content_type="text/html")
@@ -160,9 +160,9 @@ async def test_an_open_websocket_closes_when_the_session_ends(
 ) -> None:
     monkeypatch.setattr("egress_gate.doors.session_door.RECHECK", 0.05)
     monkeypatch.setattr(signing, "RECHECK", 0.0)
-    async with doors.browser(ana) as browser, browser.ws_connect(f"{ana.prefix}api/events/subscribe") as socket:
-        await socket.send_str("{}")
-        assert (await socket.receive(5)).data == "{}"
+    async with doors.browser(ana) as browser, browser.ws_connect(f"{ana.prefix}terminals/websocket/1") as socket:
+        await socket.send_str('["stdin", "x"]')
+        assert (await socket.receive(5)).data == '["stdout", "hello"]'
         doors.hub.people.clear()
         closed = await socket.receive(5)
         assert closed.type is aiohttp.WSMsgType.CLOSE

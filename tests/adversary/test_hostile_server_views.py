@@ -1,0 +1,409 @@
+"""A kernel and a server that lie, under guarded and blind: nothing reaches the browser beside what the view allows."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType
+
+from egress_gate.doors.answers import Answers
+from egress_gate.doors.blind_judge import ANSWER_TYPE, BlindJudge
+from egress_gate.doors.contents import Known, blind, digest, model_of, refuse_download
+from egress_gate.doors.errors import DoorFault, ImportRefused, ShownWithheld
+from egress_gate.doors.kernel_judge import OUTWARD, GuardedJudge, OpenJudge
+from egress_gate.doors.kernel_protocol import KERNEL_V1, KernelMessage, decode, encode
+from egress_gate.doors.listings import Ids
+from egress_gate.doors.listings import blind as blind_list
+from egress_gate.doors.memory import KernelMemory
+from egress_gate.doors.routes import ROUTES
+from egress_gate.doors.sandboxes import Sandbox
+from egress_gate.doors.terminal_judge import EventsJudge, TerminalJudge
+from egress_gate.doors.trail import Trail
+from egress_gate.doors.view import NOTHING, Allowance, Budget
+from egress_gate.doors.viewer import Viewer
+from tests.unit.doors.fakes import FakeBook, make_sandbox, make_settings
+
+SECRET = "patient-4711"
+CODE = "x = 1\nprint(secret)\nraise ValueError(secret)"
+ROOM = Allowance(10**6, 10**7, 1000, 10, 2000)
+KINDS = [(channel, kind) for channel, kinds in sorted(OUTWARD.items()) for kind in sorted(kinds)]
+
+
+@pytest.fixture
+def sandbox(tmp_path: Any) -> Sandbox:
+    return make_sandbox(make_settings(tmp_path), view="blind")
+
+
+@pytest.fixture
+def trail() -> Trail:
+    return Trail(FakeBook())
+
+
+def request(kind: str = "execute_request", **content: Any) -> KernelMessage:
+    header = {"msg_id": "cell-1", "msg_type": kind, "username": "", "session": "browser", "date": "", "version": "5.3"}
+    return KernelMessage("shell", header, {}, {}, {"code": CODE, "silent": False, **content})
+
+
+def everywhere(kind: str, channel: str, parent: str = "cell-1") -> KernelMessage:
+    """A message with the secret in every place a kernel can fill."""
+    text = {"text/plain": SECRET, "text/html": f"<b>{SECRET}</b>", "application/x-own": SECRET, "image/png": SECRET}
+    header = {
+        "msg_id": SECRET,
+        "msg_type": kind,
+        "username": SECRET,
+        "session": SECRET,
+        "date": SECRET,
+        "version": SECRET,
+        SECRET: 1,
+    }
+    content: dict[str, Any] = {
+        "text": SECRET, "name": SECRET, "data": text, "metadata": {SECRET: SECRET}, "transient": {"display_id": SECRET},
+        "ename": SECRET, "evalue": SECRET, "traceback": [f"line 2 {SECRET}"], "status": "error", "execution_state": SECRET,
+        "execution_count": 4711, "code": SECRET, "matches": [SECRET], "history": [[1, 2, SECRET]], "found": True,
+        "comms": {SECRET: {}}, "comm_id": SECRET, "target_name": SECRET, "banner": SECRET, "prompt": SECRET,
+        "user_expressions": {"a": {"status": "ok", "data": text}}, "payload": [{"source": "page", "data": text}],
+        "indent": SECRET, "wait": SECRET, "restart": SECRET, "body": {"variables": [SECRET]}, SECRET: SECRET,
+    }  # fmt: skip
+    return KernelMessage(
+        channel,
+        header,
+        {"msg_id": parent, "msg_type": SECRET, SECRET: SECRET},
+        {SECRET: SECRET},
+        content,
+        [SECRET.encode()],
+    )
+
+
+def _blind(sandbox: Sandbox, trail: Trail, answers: Answers | None = None, room: Allowance = ROOM) -> BlindJudge:
+    judge = BlindJudge(
+        KernelMemory(sandbox, trail), KERNEL_V1, "ana", lambda code, what: None, Budget(room), answers or Answers()
+    )
+    judge.inward(*encode(request(), KERNEL_V1))
+    return judge
+
+
+@pytest.mark.parametrize(("channel", "kind"), KINDS)
+@pytest.mark.parametrize("parent", ["cell-1", "never-asked"])
+def test_blind_shows_nothing_that_a_kernel_wrote(
+    sandbox: Sandbox, trail: Trail, channel: str, kind: str, parent: str
+) -> None:
+    judge = _blind(sandbox, trail)
+    for kind_out, data in judge.outward(*encode(everywhere(kind, channel, parent), KERNEL_V1)):
+        assert kind_out is WSMsgType.BINARY
+        assert SECRET.encode() not in data
+        assert b"4711" not in data
+
+
+@pytest.mark.parametrize("name", ["Leak_patient4711", "valueerror", "", None, "ValueError ", "ValueError\nx"])
+def test_blind_errors_are_a_listed_type(sandbox: Sandbox, trail: Trail, name: Any) -> None:
+    message = everywhere("error", "iopub")
+    message.content["ename"] = name
+    ((_, data),) = _blind(sandbox, trail).outward(*encode(message, KERNEL_V1))
+    assert decode(WSMsgType.BINARY, data, KERNEL_V1).content["ename"] == "Exception"
+
+
+@pytest.mark.parametrize(
+    ("said", "line"), [("line 3", 3), ("line 99", 0), ("line 0", 0), ("line 4711", 0), ("Cell In[1], line 2", 2)]
+)
+def test_blind_errors_name_a_line_of_the_cell_only(sandbox: Sandbox, trail: Trail, said: str, line: int) -> None:
+    message = everywhere("error", "iopub")
+    message.content |= {"ename": "ValueError", "traceback": [said]}
+    ((_, data),) = _blind(sandbox, trail).outward(*encode(message, KERNEL_V1))
+    content = decode(WSMsgType.BINARY, data, KERNEL_V1).content
+    assert content["ename"] == "ValueError"
+    assert content["evalue"] == (f"line {line}" if line else "somewhere in this cell")
+
+
+def test_blind_shows_the_gates_answer_from_the_gates_bytes(sandbox: Sandbox, trail: Trail) -> None:
+    answers = Answers()
+    body = json.dumps(
+        {"id": "R-17", "state": "in_review", "title": SECRET, "items": [{"sql": SECRET, "findings": []}]}
+    ).encode()
+    answers.keep(body)
+    import hashlib
+
+    message = everywhere("display_data", "iopub")
+    message.content["data"] = {ANSWER_TYPE: {"digest": hashlib.sha256(body).hexdigest()}, "text/plain": SECRET}
+    ((_, data),) = _blind(sandbox, trail, answers).outward(*encode(message, KERNEL_V1))
+    assert decode(WSMsgType.BINARY, data, KERNEL_V1).content["data"]["text/plain"] == "R-17: in_review"
+    assert SECRET.encode() not in data
+
+
+def test_blind_shows_no_answer_that_the_gate_never_gave(sandbox: Sandbox, trail: Trail) -> None:
+    message = everywhere("display_data", "iopub")
+    message.content["data"] = {ANSWER_TYPE: {"digest": "0" * 64, "text": SECRET}}
+    ((_, data),) = _blind(sandbox, trail).outward(*encode(message, KERNEL_V1))
+    assert b"withheld" in data
+    assert SECRET.encode() not in data
+
+
+# -- guarded ------------------------------------------------------------------------------------------------------------
+def _guarded(sandbox: Sandbox, trail: Trail, room: Allowance) -> GuardedJudge:
+    judge = GuardedJudge(KernelMemory(sandbox, trail), KERNEL_V1, "ana", lambda code, what: None, Budget(room))
+    judge.inward(*encode(request(), KERNEL_V1))
+    return judge
+
+
+@pytest.mark.parametrize(("channel", "kind"), KINDS)
+def test_guarded_with_no_budget_left_shows_nothing(sandbox: Sandbox, trail: Trail, channel: str, kind: str) -> None:
+    judge = _guarded(sandbox, trail, NOTHING)
+    for _ in range(5):
+        for _, data in judge.outward(*encode(everywhere(kind, channel), KERNEL_V1)):
+            assert SECRET.encode() not in data
+
+
+@pytest.mark.parametrize(("channel", "kind"), KINDS)
+def test_guarded_withholds_what_is_larger_than_one_output(
+    sandbox: Sandbox, trail: Trail, channel: str, kind: str
+) -> None:
+    message = everywhere(kind, channel)
+    noise = "".join(random.Random(1).choices(string.ascii_letters, k=5000))
+    message.content |= {
+        "text": noise,
+        "data": {"text/plain": noise},
+        "traceback": [noise],
+        "matches": [noise],
+        "history": [noise],
+    }
+    for _, data in _guarded(sandbox, trail, ROOM).outward(*encode(message, KERNEL_V1)):
+        assert noise.encode() not in data
+
+
+def test_guarded_says_what_was_withheld_once_a_cell(sandbox: Sandbox, trail: Trail) -> None:
+    judge = _guarded(sandbox, trail, ROOM)
+    message = everywhere("stream", "iopub")
+    message.content = {"name": "stdout", "text": "x" * 600}
+    shown = [
+        decode(*sent, KERNEL_V1).content["text"]
+        for _ in range(10)
+        for sent in judge.outward(*encode(message, KERNEL_V1))
+    ]
+    assert shown[:3] == ["x" * 600] * 3
+    assert len(shown) == 4
+    assert "withheld" in shown[3]
+    assert "glovebox.release" in shown[3]
+
+
+def test_guarded_counts_images_and_outputs(sandbox: Sandbox, trail: Trail) -> None:
+    judge = _guarded(sandbox, trail, Allowance(10**6, 10**7, 1000, 2, 2000))
+    message = everywhere("display_data", "iopub")
+    message.content = {"data": {"image/png": "aGk="}, "metadata": {}}
+    shown = [
+        decode(*sent, KERNEL_V1).content["data"]
+        for _ in range(4)
+        for sent in judge.outward(*encode(message, KERNEL_V1))
+    ]
+    assert ["image/png" in data for data in shown] == [True, True, False, False]
+    assert "budget of images" in shown[3]["text/plain"]
+
+
+def test_guarded_drops_types_that_are_a_way_out(sandbox: Sandbox, trail: Trail) -> None:
+    message = everywhere("display_data", "iopub")
+    message.content = {
+        "data": {"application/pdf": SECRET, "application/octet-stream": SECRET, "application/javascript": SECRET}
+    }
+    ((_, data),) = _guarded(sandbox, trail, ROOM).outward(*encode(message, KERNEL_V1))
+    assert SECRET.encode() not in data
+
+
+# -- every view -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{}", SECRET.encode(), b'{"channel":"iopub","header":{"msg_id":"a","msg_type":"own_kind"},"content":{}}'],
+)
+@pytest.mark.parametrize("kind", [WSMsgType.TEXT, WSMsgType.BINARY])
+def test_what_cannot_be_parsed_passes_in_no_view(sandbox: Sandbox, trail: Trail, raw: bytes, kind: WSMsgType) -> None:
+    told: list[str] = []
+    memory = KernelMemory(sandbox, trail)
+    opened = OpenJudge(memory, None, "ana", lambda code, what: told.append(code))
+    for judge in (
+        opened,
+        _blind(sandbox, trail),
+        _guarded(sandbox, trail, ROOM),
+    ):
+        assert judge.outward(kind, raw) == []
+        assert judge.inward(kind, raw) == []
+    assert told
+
+
+async def test_a_cell_is_recorded_with_its_code_and_what_it_showed(sandbox: Sandbox) -> None:
+    book = FakeBook()
+    trail = Trail(book)
+    judge = OpenJudge(KernelMemory(sandbox, trail), KERNEL_V1, "ana", lambda code, what: None)
+    judge.inward(*encode(request(), KERNEL_V1))
+    for kind, channel in (("stream", "iopub"), ("execute_reply", "shell")):
+        judge.outward(*encode(everywhere(kind, channel), KERNEL_V1))
+    await trail.flush()
+    (cell,) = book.of("cell")
+    assert cell.blob == CODE.encode()
+    assert cell.digest == digest(CODE)
+    assert cell.facts["who"] == "ana"
+    assert cell.size == cell.facts["shown_bytes"] > 0
+    assert SECRET not in json.dumps(cell.facts)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{}",
+        b"x",
+        b'["evil", "patient-4711"]',
+        b'["stdout", {"a": "patient-4711"}]',
+        b'["stdout", "a", "patient-4711"]',
+    ],
+)
+def test_a_terminal_speaks_its_protocol_or_not_at_all(raw: bytes) -> None:
+    judge = TerminalJudge(lambda code, what: None, Budget(ROOM))
+    assert judge.outward(WSMsgType.TEXT, raw) == []
+    assert judge.outward(WSMsgType.BINARY, raw) == []
+
+
+def test_a_terminal_is_an_output_with_a_size() -> None:
+    judge = TerminalJudge(lambda code, what: None, Budget(ROOM))
+    text = json.dumps(["stdout", "x" * 1500]).encode()
+    shown = [json.loads(data)[1] for _ in range(5) for _, data in judge.outward(WSMsgType.TEXT, text)]
+    assert len(shown) == 2
+    assert "withheld" in shown[1]
+
+
+def test_blind_events_are_silent() -> None:
+    judge = EventsJudge(lambda code, what: None, Budget(ROOM), blind=True)
+    assert judge.outward(WSMsgType.TEXT, json.dumps({"a": SECRET}).encode()) == []
+
+
+# -- files and lists --------------------------------------------------------------------------------------------------------
+def _file(**changes: Any) -> bytes:
+    model = {"name": SECRET, "path": SECRET, "type": "file", "format": "text", "content": SECRET, "mimetype": SECRET,
+             "last_modified": SECRET, "created": SECRET, "size": 4711, "writable": True, SECRET: SECRET}  # fmt: skip
+    return json.dumps({**model, **changes}).encode()
+
+
+def test_blind_files_show_only_text_that_came_in() -> None:
+    known = Known()
+    with pytest.raises(ShownWithheld):
+        blind(model_of(_file()), known, "a.txt")
+    known.learn([digest("mine")], "a.txt")
+    shown = blind(model_of(_file(content="mine")), known, "a.txt")
+    assert shown["content"] == "mine"
+    assert SECRET not in json.dumps(shown)
+
+
+def test_blind_listings_show_only_names_that_came_in() -> None:
+    known = Known()
+    known.learn([], "work/a.ipynb")
+    inside = [json.loads(_file(name=name, content=None)) for name in ("a.ipynb", SECRET, "../x", "work/a.ipynb")]
+    shown = blind(model_of(_file(type="directory", content=inside)), known, "work")
+    assert [one["name"] for one in shown["content"]] == ["a.ipynb"]
+    assert SECRET not in json.dumps(shown)
+
+
+def test_blind_notebooks_show_only_cells_that_came_in() -> None:
+    known = Known()
+    known.learn([digest("x = 1")], "a.ipynb")
+    cells = [
+        {
+            "cell_type": "code",
+            "source": ["x = ", "1"],
+            "outputs": [{"text": SECRET}],
+            "metadata": {SECRET: 1},
+            "execution_count": 4711,
+        },
+        {"cell_type": "markdown", "source": SECRET, "metadata": {}},
+        {"cell_type": SECRET, "source": "x = 1"},
+    ]
+    notebook = {
+        "cells": cells,
+        "metadata": {SECRET: SECRET, "kernelspec": {"name": SECRET}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    shown = blind(model_of(_file(type="notebook", format="json", content=notebook)), known, "a.ipynb")
+    assert SECRET not in json.dumps(shown)
+    assert next(cell["source"] for cell in shown["content"]["cells"]) == "x = 1"
+    assert shown["content"]["cells"][0]["outputs"] == []
+
+
+def test_blind_lists_use_the_doors_own_ids() -> None:
+    ids, known = Ids(), Known()
+    known.learn([], "a.ipynb")
+    kernel = {
+        "id": "patient-4711",
+        "name": SECRET,
+        "last_activity": SECRET,
+        "execution_state": SECRET,
+        "connections": 4711,
+    }
+    sessions = [
+        {"id": "patient-4711", "path": "a.ipynb", "name": SECRET, "type": "notebook", "kernel": kernel},
+        {"id": "b", "path": SECRET, "name": "", "type": "notebook", "kernel": kernel},
+        {"id": {"x": SECRET}, "path": "a.ipynb", "type": "notebook", "kernel": kernel},
+    ]
+    shown = blind_list(sessions, ids, known)
+    assert len(shown) == 1
+    assert SECRET not in json.dumps(shown)
+    assert "4711" not in json.dumps(shown[0]).replace(shown[0]["id"], "").replace(shown[0]["kernel"]["id"], "")
+    assert ids.path(f"api/kernels/{shown[0]['kernel']['id']}/channels") == "api/kernels/patient-4711/channels"
+    with pytest.raises(DoorFault):
+        ids.path("api/kernels/patient-4711/channels")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "data.parquet"},
+        {"name": "a.zip"},
+        {"name": "a.png", "content": "A" * (6 * 1024**2)},
+        {"name": "png"},
+        {"name": "a.png", "content": None},
+    ],
+)
+def test_a_base64_file_is_a_download_in_every_view(changes: dict[str, Any]) -> None:
+    with pytest.raises(ShownWithheld):
+        refuse_download(model_of(_file(format="base64", **changes)))
+
+
+def _route(name: str) -> Any:
+    return next(route for route in ROUTES if route.name == name)
+
+
+@pytest.mark.parametrize("view", ["open", "guarded", "blind"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("api/contents/a.exe", b'{"type": "file", "format": "base64", "content": "AA=="}'), ("api/contents/a.txt", b"[]"),
+     ("api/contents/a.txt", b"\xff"), ("api/contents/a.txt", b'{"content": 7}'), ("api/contents/a.txt", b'{"content": ["x"]}')],
+)  # fmt: skip
+def test_the_import_rule_holds_in_every_view(sandbox: Sandbox, trail: Trail, view: str, path: str, body: bytes) -> None:
+    from dataclasses import replace
+
+    viewer = Viewer(replace(sandbox, view=view), trail, Budget(ROOM), Known(), None)
+    with pytest.raises(ImportRefused):
+        viewer.inward(_route("contents"), "PUT", path, body)
+
+
+async def test_an_upload_is_recorded_by_digest(sandbox: Sandbox) -> None:
+    book = FakeBook()
+    trail = Trail(book)
+    viewer = Viewer(sandbox, trail, Budget(ROOM), Known(), None)
+    body = json.dumps({"type": "file", "format": "text", "content": SECRET}).encode()
+    assert viewer.inward(_route("contents"), "PUT", "api/contents/a%20b.txt", body) == body
+    await trail.flush()
+    (event,) = book.of("upload")
+    assert (event.digest, event.size, event.facts["path"]) == (digest(SECRET), len(SECRET), "a b.txt")
+
+
+@pytest.mark.parametrize("name", ["kernels", "sessions", "terminals", "checkpoints", "contents"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+@pytest.mark.parametrize("answer", [{"message": SECRET}, [{"id": SECRET}], SECRET, {"kernel": SECRET, "id": "a"}, []])
+def test_blind_answers_hold_nothing_of_the_servers(
+    sandbox: Sandbox, trail: Trail, name: str, status: int, answer: Any
+) -> None:
+    viewer = Viewer(sandbox, trail, Budget(ROOM), Known(), None)
+    try:
+        shown = viewer.outward(_route(name), "GET", "api/x", status, json.dumps(answer).encode())
+    except DoorFault as refused:
+        shown = json.dumps(refused.public()).encode()
+    assert SECRET.encode() not in shown
