@@ -113,6 +113,7 @@ class HardeningProfile:
     memlock: int = 64 * 1024
     message_queue: int = 0
     pending_signals: int = 1024
+    terminals: int = 64
     oom_score: int = 500
     capabilities: int = 0
     seccomp_mode: int = 2

@@ -238,6 +238,8 @@ def mount_facts(profile: HardeningProfile, observed: Observed, binds: Sequence[B
     for point, kinds in _ENGINE_POINTS.items():
         mount = by_point.get(point)
         yield Fact(f"{point} kind", _listed(kinds), mount.kind if mount else "absent")
+    terminals = by_point.get("/dev/pts")
+    yield Fact("terminals", f"max={profile.terminals}", _option(terminals, "max="))
     for point in profile.tmpfs:
         yield from _sealed(by_point.get(point), point, {"nr_inodes=" + str(profile.tmp_inodes)}, "tmpfs")
     for bind in binds:
@@ -269,6 +271,10 @@ def _sealed(mount: Mount | None, point: str, options: set[str], kind: str | None
     yield Fact(f"{point} flags missing", "none", _listed(missing))
     if kind:
         yield Fact(f"{point} kind", kind, mount.kind if mount else "absent")
+
+
+def _option(mount: Mount | None, start: str) -> str:
+    return next((option for option in sorted(mount.options if mount else ()) if option.startswith(start)), "none")
 
 
 def _yes(mount: Mount | None, *, read_only: bool) -> str:

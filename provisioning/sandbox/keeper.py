@@ -32,9 +32,9 @@ from provisioning.sandbox.hardening import (
     home_label,
     profile,
 )
-from provisioning.sandbox.isolation import Proof, demand, verify
+from provisioning.sandbox.isolation import OWN_KERNEL, Proof, demand, verify
 from provisioning.sandbox.mounts import DATA, INNER, Folders, MountOrder, SandboxMounts, home_image
-from provisioning.sandbox.privilege import Privilege, privilege_for
+from provisioning.sandbox.privilege import Privilege, host_tool, privilege_for, run_all
 from provisioning.sandbox.session_book import SessionBook
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ class Keeper:
             )
             made = self._client.api.create_container(name=self.container_name(order.sandbox_id), **arguments)
             self._client.api.start(made["Id"])
+            self._limit_terminals(hardening, str(made["Id"]))
         except ImageNotFound as absent:
             raise ImageFault(
                 "The workspace was not started.",
@@ -166,6 +167,12 @@ class Keeper:
         except (APIError, DockerException, OSError) as failure:
             raise engine_fault("The workspace was not started.", failure) from failure
         return str(made["Id"]), image
+
+    def _limit_terminals(self, hardening: HardeningProfile, container: str) -> None:
+        """The engine has no such setting. A container that has ended already is left to the proof, which refuses it."""
+        pid = int(self._client.api.inspect_container(container)["State"]["Pid"] or 0)
+        if pid and hardening.runtime not in OWN_KERNEL:
+            run_all(self.privilege, [host_tool("terminals", pid, hardening.terminals)])
 
     def _prove(
         self, hardening: HardeningProfile, container: str, image: str, order: MountOrder, binds: list[Bind]

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import docker
@@ -85,6 +87,12 @@ def privilege_for(settings: Settings, client: docker.DockerClient) -> Privilege:
         return AsRoot()
     labels = {LABEL_HOME: home_label(settings), LABEL_ROLE: "helper"}
     return ThroughEngine(client, settings.sandbox.image, labels)
+
+
+def host_tool(*arguments: object) -> Command:
+    """The command that runs `host_tool.py` with this interpreter, isolated from its environment."""
+    tool = Path(__file__).with_name("host_tool.py")
+    return [sys.executable, "-I", "-S", "-B", str(tool), *map(str, arguments)]
 
 
 def read_files(privilege: Privilege, paths: Sequence[str]) -> dict[str, str]:

@@ -60,7 +60,7 @@ def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
     program = copy_program(stage.settings.datasets / "adversary")
     before = dataset_digest(program.folder)
     facts = _facts(stage, hardening, settings)
-    stage.run_inside(stage.neighbour.container, _neighbour_facts(facts), detach=True)
+    stage.start_inside(stage.neighbour.container, _neighbour_facts(facts))
     with Neighbour(stage) as neighbour:
         attempts = list(_tried(stage, stage.adversary.container, facts, tell))
     outside = [
@@ -88,6 +88,7 @@ def _facts(stage: Stage, hardening: HardeningProfile, settings: Settings) -> dic
         "pids": hardening.pids,
         "memory": hardening.memory,
         "files": hardening.files,
+        "terminals": hardening.terminals,
         "cpus": settings.sandbox.cpus,
         "tmp_bytes": hardening.tmp_bytes,
         "tmp_inodes": hardening.tmp_inodes,
@@ -162,7 +163,7 @@ def _baseline(stage: Stage, tell: Tell) -> dict[str, Any]:
     program = stage.settings.datasets / "adversary"
     try:
         with plain_pair(stage.settings, stage.client, program, home) as (container, neighbour, address):
-            stage.run_inside(neighbour, _neighbour_facts(facts), detach=True)
+            stage.start_inside(neighbour, _neighbour_facts(facts))
             attempts = list(_tried(stage, container, facts_for_plain(facts, address), tell))
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -10,12 +10,13 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import docker
+from docker.utils.socket import frames_iter
 
 from installation.settings import Settings
 from provisioning.sandbox.errors import HandshakeFault
@@ -143,14 +144,26 @@ class Stage:
     neighbour: Opened
     names: tuple[str, ...]
 
-    def run_inside(self, container: str, facts: dict[str, Any], *, detach: bool = False) -> Any:
-        """Start the adversary's program in a container; an iterator over its output, or nothing when detached."""
+    def start_inside(self, container: str, facts: dict[str, Any]) -> None:
+        """Start the adversary's program in a container and leave it running."""
+        self.client.api.exec_start(self._command(container, facts), detach=True)
+
+    def run_inside(self, container: str, facts: dict[str, Any]) -> Iterator[bytes]:
+        """Run the adversary's program in a container; its output as it comes."""
+        channel: Any = self.client.api.exec_start(self._command(container, facts), socket=True)
+        try:
+            for _, part in frames_iter(channel, tty=False):
+                yield part
+        finally:
+            channel._response.close()
+            channel.close()
+
+    def _command(self, container: str, facts: dict[str, Any]) -> str:
         code = (
             "import sys; sys.path.insert(0, '/data'); from adversary.__main__ import main; sys.exit(main(sys.argv[1:]))"
         )
         command = ["/opt/sandbox/bin/python", "-I", "-B", "-c", code, json.dumps(facts)]
-        made = self.client.api.exec_create(container, command)
-        return self.client.api.exec_start(made["Id"], detach=detach, stream=not detach)
+        return str(self.client.api.exec_create(container, command)["Id"])
 
 
 async def set_stage(settings: Settings, client: docker.DockerClient) -> Stage:

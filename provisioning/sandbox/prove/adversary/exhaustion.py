@@ -157,6 +157,17 @@ def descriptors(facts: Facts) -> Observed:
     return observed
 
 
+@attempt("terminals", "denial-of-service", "use up the machine's pseudo-terminals")
+def terminals(facts: Facts) -> Observed:
+    ceiling, held = int(facts["terminals"]) + 16, []
+    try:
+        for _ in range(ceiling):
+            held.append(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY))
+    except OSError as refusal:
+        return blocked(f"{errno_name(refusal.errno or 0)} after {len(held)}")
+    return opened(f"{len(held)} terminals")
+
+
 @attempt("raise-limits", "denial-of-service", "raise its own limits")
 def raise_limits(_: Facts) -> Observed:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
