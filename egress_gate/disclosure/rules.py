@@ -1,0 +1,156 @@
+"""Primary rules: for each cell, which of them it breaks, with the figures that show it. No threshold stands here.
+
+Sources: threshold and dominance rules, Handbook on Statistical Disclosure Control (2nd ed.), sections 4.2.1 to 4.2.3: the (n,k) rule is broken
+when the n largest contributions are at least k of the total; the p % rule when (total - top1 - top2) < p/100 * top1. Absolute contributions and
+degrees of freedom: ABS DataLab output rules. Counting units and not rows: this product's invariant 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from egress_gate.disclosure.derivation import Aggregate, Derivation
+from egress_gate.disclosure.errors import JudgementFault
+from egress_gate.disclosure.tabulation import Cell, MeasureStats, Tabulation
+
+MAGNITUDES = frozenset({"sum", "avg"})
+SHAPES = frozenset({"stddev", "variance", "corr"})
+POSITIONS = frozenset({"median", "quantile"})
+ENDPOINTS = frozenset({"min", "max"})
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The policy's numbers. ``k``, ``p`` and ``share`` are fractions; ``share`` 1 means that the rule is off."""
+
+    min_contributors: int
+    dominance_n: int
+    dominance_k: float
+    p: float
+    share: float = 1.0
+    max_cells: int = 10_000
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Parameters:
+        """From policy's answer or a case file. Raises JudgementFault for a missing or impossible number."""
+        try:
+            dominance = raw["dominance"]
+            k = dominance["k"] if "k" in dominance else dominance["k_percent"] / 100
+            p = raw["p_percent"] if raw["p_percent"] < 1 else raw["p_percent"] / 100
+            made = cls(
+                int(raw["min_contributors"]),
+                int(dominance["n"]),
+                float(k),
+                float(p),
+                float(raw.get("group_share_percent", 100)) / 100,
+                int(raw.get("max_cells", 10_000)),
+            )
+        except (KeyError, TypeError, ValueError) as broken:
+            raise JudgementFault(
+                "The table could not be judged.",
+                why="The parameters of the checks are incomplete.",
+                do="Give min_contributors, dominance {n, k} and p_percent.",
+            ) from broken
+        if (
+            made.min_contributors < 1
+            or made.dominance_n not in (1, 2)
+            or not 0 < made.dominance_k <= 1
+            or not 0 <= made.p < 1
+        ):
+            raise JudgementFault(
+                "The table could not be judged.",
+                why="A parameter is outside what the rules know.",
+                do="Dominance works with the largest one or two contributors.",
+            )
+        return made
+
+
+@dataclass(frozen=True)
+class CellFinding:
+    """``rule`` broken by the value ``column`` of a cell (by the whole cell when empty), with the figures for the steward."""
+
+    rule: str
+    column: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def cell_findings(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters) -> list[CellFinding]:
+    """All primary rules on one cell. A cell that nobody stands behind is a zero and breaks nothing but that."""
+    if cell.contributors == 0:
+        return [CellFinding("zero")]
+    found = []
+    if cell.contributors < rules.min_contributors:
+        found.append(CellFinding("min_contributors", "", {"contributors": cell.contributors}))
+    for one in aggregates:
+        found += _value_findings(one, cell, cell.stats[one.name], rules)
+    return found
+
+
+def _value_findings(one: Aggregate, cell: Cell, stats: MeasureStats, rules: Parameters) -> list[CellFinding]:
+    found = []
+    threshold = rules.min_contributors
+    if one.func != "count" and stats.units < threshold and cell.contributors >= threshold:
+        found.append(CellFinding("min_contributors", one.name, {"contributors": stats.units}))
+    if (
+        one.func == "count"
+        and (one.where is not None or one.argument is not None)
+        and 0 < stats.units < threshold <= cell.contributors
+    ):
+        found.append(CellFinding("min_contributors", one.name, {"contributors": stats.units}))
+    if one.func in MAGNITUDES:
+        found += _dominance(one.name, stats, rules)
+    if one.func in SHAPES and stats.units - 1 < threshold:
+        found.append(CellFinding("degrees_of_freedom", one.name, {"degrees": stats.units - 1}))
+    if one.func in POSITIONS:
+        share = min(one.parameter or 0.5, 1 - (one.parameter or 0.5))
+        if stats.units * share < threshold:
+            found.append(CellFinding("quantile", one.name, {"beyond": stats.units * share}))
+    if one.func in ENDPOINTS:
+        found.append(CellFinding("order_statistic", one.name))
+    if stats.rows < cell.rows and one.argument is not None and one.where is None and one.func != "count":
+        found.append(CellFinding("missing", one.name, {"missing": cell.rows - stats.rows}))
+    return found
+
+
+def _dominance(name: str, stats: MeasureStats, rules: Parameters) -> list[CellFinding]:
+    """(n,k) and p %; a total of zero is every contributor's own zero, which the class rules look at."""
+    if stats.total <= 0:
+        return []
+    found = []
+    largest = stats.top1 + (stats.top2 if rules.dominance_n == 2 else 0.0)
+    figures = {"top1": stats.top1, "top2": stats.top2, "total": stats.total}
+    if largest >= rules.dominance_k * stats.total:
+        found.append(CellFinding("dominance", name, figures))
+    if stats.total - stats.top1 - stats.top2 < rules.p * stats.top1:
+        found.append(CellFinding("p_percent", name, figures))
+    return found
+
+
+def class_findings(table: Tabulation, derivation: Derivation, rules: Parameters) -> dict[int, list[CellFinding]]:
+    """Class disclosure by cell number: a *full* cell holds everybody of its group, so that being in the group tells the category.
+
+    A group is the cells that differ in one key only. Looked at for cells of the full grouping set, where a key has several values.
+    """
+    found: dict[int, list[CellFinding]] = {}
+    detailed = [(i, c) for i, c in enumerate(table.cells) if not c.totals]
+    for name in table.keys:
+        if len({_text(c.key[name]) for _, c in detailed}) < 2:
+            continue
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for i, cell in detailed:
+            groups.setdefault(tuple(_text(cell.key[k]) for k in table.keys if k != name), []).append(i)
+        for members in groups.values():
+            people = [table.cells[i].contributors for i in members]
+            total = sum(people)
+            for i, n in zip(members, people, strict=True):
+                if total and n == total:
+                    found.setdefault(i, []).append(CellFinding("full", "", {"key": name}))
+                elif total and rules.share < 1 and n > rules.share * total:
+                    found.setdefault(i, []).append(CellFinding("group_share", "", {"key": name, "share": n / total}))
+    return found
+
+
+def _text(value: Any) -> str:
+    return f"{type(value).__name__}:{value}"

@@ -1,0 +1,314 @@
+"""Row-level sources: granted tables, joins on equality, and projections of them; each row keeps the units it belongs to.
+
+A source knows, for each of its columns, whether it carries a privacy unit (*tainted*), and which hidden unit columns its rows
+have. A subquery is written anew with those hidden columns added, so that contributors can be counted at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from egress_gate.disclosure.allowed import MAX_SOURCES, NEAREST
+from egress_gate.disclosure.catalogue import TableSchema, find_table
+from egress_gate.disclosure.errors import UnknownColumn, UnknownTable, refused
+from egress_gate.disclosure.expressions import check_row_expression
+
+DIALECT = "duckdb"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One named part of FROM: ``columns`` maps a column's name to whether it carries a unit; ``units`` are its hidden columns."""
+
+    alias: str
+    columns: Mapping[str, bool]
+    units: tuple[str, ...]
+    unit_names: frozenset[str]  # columns that ARE the unit, unchanged
+    tables: tuple[TableSchema, ...]
+    expression: exp.Expression  # with the hidden unit columns
+    plain: exp.Expression  # as people read it
+
+
+@dataclass
+class RowSource:
+    """FROM with its joins."""
+
+    relations: list[Relation] = field(default_factory=list)
+    joins: list[exp.Join] = field(default_factory=list)  # one for each relation after the first, without its target
+    merged: list[set[tuple[str, str]]] = field(default_factory=list)  # unit columns that a join makes equal
+
+    def tables(self) -> tuple[TableSchema, ...]:
+        return tuple({t.key: t for r in self.relations for t in r.tables}.values())
+
+    def into(self, select: exp.Select, *, hidden: bool = True) -> exp.Select:
+        """Put this FROM into ``select``, with the hidden unit columns or without."""
+        targets = [r.expression.copy() if hidden else r.plain.copy() for r in self.relations]
+        made = select.from_(targets[0], copy=False)
+        joins = []
+        for join, target in zip(self.joins, targets[1:], strict=True):
+            joins.append(join.copy())
+            joins[-1].set("this", target)
+        made.set("joins", joins)
+        return made
+
+    def units(self) -> list[exp.Column]:
+        """One column for each privacy unit that a row may belong to; units that a join makes equal count once."""
+        chosen: list[exp.Column] = []
+        seen: set[tuple[str, str]] = set()
+        for relation in self.relations:
+            for unit in relation.units:
+                place = (relation.alias, unit)
+                if place in seen:
+                    continue
+                seen |= next((group for group in self.merged if place in group), {place})
+                chosen.append(exp.column(unit, table=relation.alias, quoted=True))
+        return chosen
+
+    def resolve(self, column: exp.Column) -> Relation:
+        """The relation that a column belongs to. Raises UnknownColumn."""
+        name, table = column.name.casefold(), column.table.casefold()
+        if column.args.get("db") and not table:
+            raise refused("a column of another catalogue", "Only granted tables can be read.", "Write table.column.")
+        found = [
+            r
+            for r in self.relations
+            if (not table or r.alias.casefold() == table) and name in {c.casefold() for c in r.columns}
+        ]
+        if not found:
+            shown = ", ".join(sorted({c for r in self.relations for c in r.columns if not c.startswith("__")})[:40])
+            raise UnknownColumn(
+                f"There is no column {column.sql(dialect=DIALECT)}.",
+                why="None of the tables named has it.",
+                do=f"There are: {shown}.",
+            )
+        if len(found) > 1 and not self._shared(name, found):
+            names = " or ".join(f"{r.alias}.{column.name}" for r in found)
+            raise UnknownColumn(f"{column.name} could be {names}.", why="Several tables have it.", do=f"Write {names}.")
+        return found[0]
+
+    def _shared(self, name: str, found: list[Relation]) -> bool:
+        used = {i.name.casefold() for join in self.joins for i in join.args.get("using") or []}
+        return name in used
+
+    def tainted(self, column: exp.Column) -> bool:
+        """Whether the column carries a privacy unit. Raises UnknownColumn."""
+        if column.name.startswith("__"):
+            raise UnknownColumn(
+                f"There is no column {column.name}.",
+                why="Such names are the gate's own.",
+                do="Name a column of a table.",
+            )
+        relation = self.resolve(column)
+        return next(flag for name, flag in relation.columns.items() if name.casefold() == column.name.casefold())
+
+    def is_unit(self, expression: exp.Expression) -> bool:
+        """Whether the expression is a unit's column itself, so that counting it distinctly counts contributors."""
+        if not isinstance(expression, exp.Column) or isinstance(expression.this, exp.Star):
+            return False
+        relation = self.resolve(expression)
+        return expression.name.casefold() in {n.casefold() for n in relation.unit_names}
+
+
+def text(expression: exp.Expression) -> str:
+    return expression.sql(dialect=DIALECT)
+
+
+def read_source(
+    select: exp.Select, catalogue: Mapping[str, TableSchema], outer: Mapping[str, Relation] | None = None
+) -> RowSource:
+    """Read WITH, FROM and JOIN of ``select``. Raises the faults of `errors`."""
+    named: dict[str, Relation] = dict(outer or {})
+    with_ = select.args.get("with_") or select.args.get("with")
+    if with_ is not None:
+        if with_.args.get("recursive"):
+            raise refused("WITH RECURSIVE", "It is not part of the grammar that the gate can judge.", "Use plain WITH.")
+        for cte in with_.expressions:
+            named[cte.alias.casefold()] = _projection(cte.this, cte.alias, catalogue, named)
+    from_ = select.args.get("from_") or select.args.get("from")
+    if from_ is None:
+        raise refused("a SELECT without FROM", "There is nothing to aggregate.", "Add FROM table.")
+    source = RowSource()
+    _add(source, from_.this, catalogue, named)
+    for join in select.args.get("joins") or []:
+        _join(source, join, catalogue, named)
+    return source
+
+
+def _add(
+    source: RowSource, part: exp.Expression, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]
+) -> None:
+    if part.args.get("joins") or part.args.get("laterals") or part.args.get("pivots") or part.args.get("sample"):
+        raise refused("this form of FROM", "Joins are written one after another.", "FROM a JOIN b ON a.x = b.x.")
+    if isinstance(part, exp.Subquery):
+        if not part.alias:
+            raise refused(
+                "a subquery without a name", "Its columns could not be referred to.", "FROM (SELECT …) AS name."
+            )
+        relation = _projection(part.this, part.alias, catalogue, named)
+    elif isinstance(part, exp.Table) and isinstance(part.this, exp.Identifier):
+        relation = _table(part, catalogue, named)
+    else:
+        raise refused(
+            f"{text(part)[:60]} in FROM",
+            "Only granted tables can be read: no functions, files, values or lists.",
+            "FROM table, by its name.",
+        )
+    if relation.alias.casefold() in {r.alias.casefold() for r in source.relations}:
+        raise UnknownTable(
+            f"{relation.alias} stands twice in FROM.",
+            why="Its columns could not be told apart.",
+            do="Give each a name with AS.",
+        )
+    source.relations.append(relation)
+    if len(source.relations) > MAX_SOURCES:
+        raise refused("a join this wide", f"More than {MAX_SOURCES} tables are joined.", "Join fewer tables.")
+
+
+def _table(part: exp.Table, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]) -> Relation:
+    if (
+        part.catalog
+        or part.args.get("version")
+        or part.args.get("when")
+        or part.args.get("only")
+        or part.args.get("hints")
+    ):
+        raise refused(f"{text(part)[:60]}", "Only granted tables can be read, by dataset.table.", "FROM dataset.table.")
+    alias_node = part.args.get("alias")
+    if alias_node is not None and alias_node.args.get("columns"):
+        raise refused("column names behind an alias", "They hide which column is which.", "Rename with AS in SELECT.")
+    if not part.db and part.name.casefold() in named:
+        made = named[part.name.casefold()]
+        expression, plain = (_named(inner, part.alias_or_name) for inner in (made.expression, made.plain))
+        return Relation(part.alias_or_name, made.columns, made.units, made.unit_names, made.tables, expression, plain)
+    table = find_table(catalogue, part.db, part.name)
+    alias = part.alias or table.name
+    columns = {name: name == table.unit for name in table.columns}
+    expression = exp.alias_(exp.table_(table.name, db=table.dataset, quoted=True), alias, table=True, quoted=True)
+    units = frozenset({table.unit} if table.unit else ())
+    return Relation(alias, columns, (table.unit_column,), units, (table,), expression, expression)
+
+
+def _named(subquery: exp.Expression, alias: str) -> exp.Expression:
+    """The subquery behind a WITH name, under the alias it has here."""
+    made = subquery.copy()
+    made.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
+    return made
+
+
+def _projection(
+    query: exp.Expression, alias: str, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]
+) -> Relation:
+    """A subquery that only projects and filters, written anew with its hidden unit columns."""
+    if not isinstance(query, exp.Select):
+        raise refused(
+            "a set operation", "UNION, INTERSECT and EXCEPT mix rows of different people.", NEAREST["subquery"]
+        )
+    allowed = {"expressions", "from", "from_", "joins", "where", "with", "with_", "operation_modifiers"}
+    used = {name for name, value in query.args.items() if value} - allowed
+    if used:
+        part = sorted(used)[0].rstrip("_").upper()
+        raise refused(
+            f"{part} inside a subquery", "Subqueries may only choose columns and filter rows.", NEAREST["subquery"]
+        )
+    inner = read_source(query, catalogue, named)
+    if query.args.get("where"):
+        check_row_expression(query.args["where"].this, inner, "WHERE")
+    made, columns, unit_names = exp.Select(), {}, set()
+    for projected in query.expressions:
+        expression = projected.unalias()
+        name = projected.alias_or_name
+        if isinstance(expression, exp.Star) or isinstance(getattr(expression, "this", None), exp.Star):
+            raise refused("* inside a subquery", "Every column must be named.", "Name the columns you need.")
+        if not name or name.startswith("__"):
+            raise refused(
+                "a column without a name in a subquery", "It could not be referred to.", "Give it a name with AS."
+            )
+        is_unit = inner.is_unit(expression)
+        if not is_unit:
+            check_row_expression(expression, inner, "a derived column")
+        else:
+            unit_names.add(name)
+        columns[name] = is_unit
+        made = made.select(exp.alias_(expression.copy(), name, quoted=True), copy=False)
+    if query.args.get("where"):
+        made = made.where(query.args["where"].this.copy(), copy=False)
+    plain = inner.into(made.copy(), hidden=False)
+    hidden = []
+    for number, unit in enumerate(inner.units()):
+        hidden.append(f"__u{number}")
+        made = made.select(exp.alias_(unit, hidden[-1], quoted=True), copy=False)
+    made = inner.into(made)
+    expression, shown = (_named(exp.Subquery(this=one), alias) for one in (made, plain))
+    return Relation(alias, columns, tuple(hidden), frozenset(unit_names), inner.tables(), expression, shown)
+
+
+def _join(
+    source: RowSource, join: exp.Join, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]
+) -> None:
+    side, kind, method = (str(join.args.get(k) or "").upper() for k in ("side", "kind", "method"))
+    if side not in ("", "LEFT") or kind not in ("", "INNER", "OUTER") or method:
+        shown = " ".join(w for w in (method, side, kind, "JOIN") if w)
+        raise refused(
+            shown, "Only inner and left joins keep clear whose row it is.", "a JOIN b ON a.x = b.x, or LEFT JOIN."
+        )
+    using, on = join.args.get("using"), join.args.get("on")
+    if not using and on is None:
+        raise refused(
+            "a join without a condition",
+            "It would pair everybody with everybody.",
+            "JOIN b USING (id), or ON a.id = b.id.",
+        )
+    before = list(source.relations)
+    _add(source, join.this, catalogue, named)
+    new = source.relations[-1]
+    if using:
+        for name in using:
+            _equal(source, _column_in(before, name.name), _column_in([new], name.name))
+    else:
+        for condition in on.flatten() if isinstance(on, exp.And) else [on]:
+            _read_condition(source, condition)
+    source.joins.append(exp.Join(**{k: v for k, v in join.args.items() if k in ("side", "kind", "using", "on") and v}))
+
+
+def _column_in(relations: list[Relation], name: str) -> tuple[Relation, str]:
+    for relation in relations:
+        for column in relation.columns:
+            if column.casefold() == name.casefold():
+                return relation, column
+    raise UnknownColumn(f"There is no column {name} to join on.", why="Both sides need it.", do="Use ON a.x = b.y.")
+
+
+def _read_condition(source: RowSource, condition: exp.Expression) -> None:
+    condition = condition.unnest()
+    if (
+        isinstance(condition, exp.EQ)
+        and isinstance(condition.this, exp.Column)
+        and isinstance(condition.expression, exp.Column)
+    ):
+        left, right = source.resolve(condition.this), source.resolve(condition.expression)
+        _equal(source, (left, condition.this.name), (right, condition.expression.name))
+        return
+    check_row_expression(condition, source, "ON")
+
+
+def _equal(source: RowSource, left: tuple[Relation, str], right: tuple[Relation, str]) -> None:
+    """Two columns are joined: both carry a unit, or neither does."""
+    carries = [next(f for n, f in r.columns.items() if n.casefold() == name.casefold()) for r, name in (left, right)]
+    if carries[0] != carries[1]:
+        raise refused(
+            f"joining {left[1]} with {right[1]}",
+            "One says whose record it is and the other does not.",
+            "Join unit with unit, or other columns.",
+        )
+    if not all(carries):
+        return
+    places = set()
+    for relation, name in (left, right):
+        if len(relation.units) == 1 and name.casefold() in {n.casefold() for n in relation.unit_names}:
+            places.add((relation.alias, relation.units[0]))
+    if len(places) == 2:
+        group = {p for g in source.merged if g & places for p in g} | places
+        source.merged = [g for g in source.merged if not g & places] + [group]

@@ -1,0 +1,125 @@
+"""The measured table: cells with their values and with who stands behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from egress_gate.disclosure.derivation import Derivation
+from egress_gate.disclosure.errors import JudgementFault
+
+TOTAL = None  # in the published form of a key, a total is null; `Cell.totals` tells it from a missing value
+
+
+@dataclass(frozen=True)
+class MeasureStats:
+    """What stands behind one value: units and rows with a value, Σ|contribution| over units, the two largest |contribution|."""
+
+    units: int
+    rows: int
+    total: float
+    top1: float
+    top2: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``key`` by name (a total is None and named in ``totals``); ``stats`` for each value column; the worst kind of unit counts."""
+
+    key: Mapping[str, Any]
+    totals: frozenset[str]
+    values: Mapping[str, Any]
+    rows: int
+    contributors: int
+    stats: Mapping[str, MeasureStats] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[tuple[str, Any, bool], ...]:
+        """What tells this cell from every other one of its table."""
+        return tuple((name, self.key[name], name in self.totals) for name in self.key)
+
+
+@dataclass(frozen=True)
+class Tabulation:
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+def tabulate(
+    derivation: Derivation, values: Sequence[Sequence[Any]], statistics: Sequence[Sequence[Sequence[Any]]]
+) -> Tabulation:
+    """Put the verifier's rows together. Raises JudgementFault when they do not describe the same cells."""
+    names = tuple(key.name for key in derivation.keys)
+    width = len(names)
+    measured: dict[tuple[Any, ...], list[Sequence[Any]]] = {}
+    for table in statistics:
+        for row in table:
+            measured.setdefault(_place(row, width), []).append(row)
+    cells = []
+    for row in values:
+        place = _place(row, width)
+        behind = measured.get(place, [])
+        if len(behind) != len(statistics) and not _empty(derivation, row, width):
+            raise JudgementFault(
+                "The table could not be judged.",
+                why="A cell has no statistics.",
+                do="Submit it again; if it stays so, tell an administrator.",
+            )
+        cells.append(_cell(derivation, names, row, behind))
+    cells.sort(
+        key=lambda cell: tuple(
+            (total, value is None, str(type(value)), _sortable(value)) for _, value, total in cell.place
+        )
+    )
+    return Tabulation(names, tuple(a.name for a in derivation.aggregates), tuple(cells))
+
+
+def _place(row: Sequence[Any], width: int) -> tuple[Any, ...]:
+    return tuple(zip((_hashable(v) for v in row[:width]), row[width : 2 * width], strict=True))
+
+
+def _hashable(value: Any) -> Any:
+    return (type(value).__name__, value) if isinstance(value, bool) else value
+
+
+def _sortable(value: Any) -> Any:
+    return value if isinstance(value, (int, float, str)) and not isinstance(value, bool) else str(value)
+
+
+def _empty(derivation: Derivation, row: Sequence[Any], width: int) -> bool:
+    """The grand total over no rows is a cell without statistics: nobody stands behind it."""
+    return not derivation.keys or all(bit == 1 for bit in row[width : 2 * width])
+
+
+def _cell(derivation: Derivation, names: tuple[str, ...], row: Sequence[Any], behind: Sequence[Sequence[Any]]) -> Cell:
+    width = len(names)
+    totals = frozenset(name for name, bit in zip(names, row[width : 2 * width], strict=True) if bit == 1)
+    stats = {}
+    for number, one in enumerate(derivation.aggregates):
+        at = 2 * width + 2 + 4 * number
+        stats[one.name] = _worst([_stats(found[at : at + 4]) for found in behind])
+    published = dict(zip((a.name for a in derivation.aggregates), row[2 * width :], strict=True))
+    contributors = min((int(found[2 * width + 1]) for found in behind), default=0)
+    rows = max((int(found[2 * width] or 0) for found in behind), default=0)
+    return Cell(dict(zip(names, row[:width], strict=True)), totals, published, rows, contributors, stats)
+
+
+def _stats(part: Sequence[Any]) -> MeasureStats:
+    tops = [float(x) for x in (part[3] or []) if x is not None]
+    return MeasureStats(
+        int(part[0] or 0),
+        int(part[1] or 0),
+        float(part[2] or 0.0),
+        tops[0] if tops else 0.0,
+        tops[1] if len(tops) > 1 else 0.0,
+    )
+
+
+def _worst(found: Sequence[MeasureStats]) -> MeasureStats:
+    """Over several kinds of unit: the fewest units, and the largest share of the top two."""
+    if not found:
+        return MeasureStats(0, 0, 0.0, 0.0, 0.0)
+    top = max(found, key=lambda s: (s.top1 + s.top2) / s.total if s.total else 0.0)
+    return MeasureStats(min(s.units for s in found), min(s.rows for s in found), top.total, top.top1, top.top2)
