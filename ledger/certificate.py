@@ -100,10 +100,21 @@ class Verified:
     checks: tuple[Check, ...]
     statement: Mapping[str, Any] | None
 
+    @property
+    def message(self) -> str:
+        """One sentence: what does not hold, or that everything does and under whose key."""
+        wrong = [c.message for c in self.checks if not c.ok]
+        if wrong:
+            return " ".join(wrong)
+        request = (self.statement or {}).get("request", "")
+        whose = "" if self.key_given else " The key came from the file itself: compare it with the installation's."
+        return f"{request}: every digest, signature and proof holds.{whose}"
+
     def facts(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "ok": self.ok,
+            "message": self.message,
             "key": self.key,
             "key_given": self.key_given,
             "checks": [{"name": c.name, "ok": c.ok, "message": c.message} for c in self.checks],

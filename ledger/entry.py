@@ -42,6 +42,12 @@ class Recorded:
     time: str
     entry: Entry
 
+    def as_json(self) -> dict[str, Any]:
+        """The entry as an object, for programs."""
+        said = self.entry
+        body = {"kind": said.kind, "actor": said.actor, "subject": dict(said.subject), "facts": dict(said.facts)}
+        return {"seq": self.seq, "time": self.time, **body}
+
 
 def encode(entry: Entry, *, seq: int, time: str) -> bytes:
     """The leaf's bytes. ``time`` is UTC text with microseconds and ``Z``. Raises EntryRefused."""

@@ -21,7 +21,7 @@ from ledger import keys
 from ledger.errors import NoteFault
 from ledger.note import Signer, Verifier, open_checkpoint
 from ledger.verify import Leaf
-from store import schema
+from store import log, schema
 from store.clock import stamp
 from store.engine import reader_engine, writer_engine
 from store.errors import KeyMismatch, SchemaFault, StoreBusy
@@ -102,12 +102,9 @@ class Database:
                 connection.rollback()
 
     def leaves(self) -> Iterator[Leaf]:
-        """The log in order, as stored; `store.evidence` also compares the copies that pages query."""
-        table = schema.ledger_entry
-        columns = select(table.c.seq, table.c.body, table.c.leaf_hash, table.c.checkpoint).order_by(table.c.seq)
+        """`ledger.verify.LogReader`: the log in order, each leaf compared with the copies that pages query."""
         with self.read() as connection:
-            for row in connection.execution_options(yield_per=500).execute(columns):
-                yield Leaf(row.seq, bytes(row.body), bytes(row.leaf_hash), row.checkpoint)
+            yield from log.leaves(connection)
 
     def close(self) -> None:
         self._writer.dispose()

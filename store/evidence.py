@@ -9,57 +9,23 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import DatabaseError
 
 from ledger import export as exporting
 from ledger.entry import Recorded, decode
 from ledger.errors import LedgerFault
 from ledger.merkle import Frontier, prove_consistency, prove_inclusion
 from ledger.note import Verifier
-from ledger.verify import Leaf, Report, verify_log
+from ledger.verify import Report, verify_log
 from store import schema
 from store.database import Database, Receipt
 
 _entry, _subject = schema.ledger_entry, schema.ledger_subject
-_BATCH = 500
 _NOTE = re.compile(r"(?:[^\n—][^\n]*\n){3,}\n(?:— [^\n]+\n)+")
-
-
-@dataclass(frozen=True)
-class StoredLog:
-    """`ledger.verify.LogReader` over a database: says of each leaf what beside it differs from its signed bytes."""
-
-    db: Database
-
-    def leaves(self) -> Iterator[Leaf]:
-        try:
-            with self.db.read() as c:
-                yield from self._leaves(c)
-        except DatabaseError as error:
-            raise LedgerFault(
-                "The database cannot be read.",
-                why="Its file is damaged, or another process locked it for good.",
-                do="Copy the state folder aside first; then restore it from a backup.",
-            ) from error
-
-    def _leaves(self, c: Connection) -> Iterator[Leaf]:
-        tree = Frontier()
-        low = c.execute(select(func.min(_entry.c.seq))).scalar()
-        while low is not None:
-            rows = c.execute(select(_entry).where(_entry.c.seq >= low).order_by(_entry.c.seq).limit(_BATCH)).all()
-            subjects = _subjects(c, [row.seq for row in rows])
-            for row in rows:
-                leaf = Leaf(row.seq, _bytes(row.body), _bytes(row.leaf_hash), str(row.checkpoint))
-                tree = tree.append(leaf.leaf_hash)
-                yield replace(leaf, beside=_differs(row, subjects[row.seq], tree))
-            low = rows[-1].seq + 1 if len(rows) == _BATCH else None
 
 
 def verify(db: Database, *, verifier: Verifier | None = None, kept: Path | None = None) -> Report:
@@ -70,7 +36,7 @@ def verify(db: Database, *, verifier: Verifier | None = None, kept: Path | None 
     well the newest is added to it, so that the next run notices a tail cut off meanwhile. Keep that file, or a copy,
     where the operator cannot write.
     """
-    report = verify_log(StoredLog(db), verifier or db.verifier, read_kept(kept) if kept else ())
+    report = verify_log(db, verifier or db.verifier, read_kept(kept) if kept else ())
     if report.ok and kept and report.head:
         _remember(kept, report.head)
     return report
@@ -193,33 +159,6 @@ def _remember(path: Path, head: str) -> None:
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def _subjects(c: Connection, seqs: Iterable[int]) -> dict[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = defaultdict(dict)
-    for row in c.execute(select(_subject).where(_subject.c.seq.in_(list(seqs)))):
-        found[row.seq][row.noun] = row.name
-    return found
-
-
-def _differs(row: Any, subject: dict[str, str], tree: Frontier) -> str:
-    """What a query or the next append would read differently from the signed bytes; empty when nothing."""
-    try:
-        recorded = decode(_bytes(row.body))
-    except LedgerFault:
-        return ""  # the bytes themselves are wrong, which verification says better
-    signed = {"kind": recorded.entry.kind, "actor": recorded.entry.actor, "time": recorded.time}
-    for column, value in signed.items():
-        if getattr(row, column) != value:
-            return f"the column {column} beside it was altered"
-    if subject != dict(recorded.entry.subject):
-        return "the subject beside it was altered"
-    return "" if _bytes(row.frontier) == tree.pack() else "the tree kept beside it was altered"
-
-
-def _bytes(value: object) -> bytes:
-    """SQLite keeps whatever type was forced into a column; a wrong one becomes bytes that cannot verify."""
-    return bytes(value) if isinstance(value, (bytes, memoryview)) else str(value).encode("utf-8", "replace")
 
 
 def _no_entry(seq: int) -> LedgerFault:
