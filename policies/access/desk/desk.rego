@@ -1,8 +1,8 @@
 # METADATA
-# title: Actions on the review desk and the analyst API
+# title: Actions on the review desk, the analyst API and the command line
 # description: >-
-#   Who may submit, see, withdraw, download, revoke and read the ledger. Deciding on a request is asked of release/review. An action that
-#   no rule names is refused.
+#   Who may submit, see, withdraw, download, revoke, register, grant and read the ledger. Deciding on a request is asked of
+#   release/review. An action that no rule names is refused.
 package access.desk
 
 import data.lib.reason
@@ -15,23 +15,6 @@ complete if {
 	is_string(input.action)
 }
 
-is_author if input.person.name == input.request.author
-
-is_member if input.person.name in input.request.project_members
-
-in_group(name) if name in input.person.groups
-
-steward_of_data if {
-	in_group("stewards")
-	some _, names in input.request.stewards
-	input.person.name in names
-}
-
-disinterested if {
-	not is_author
-	not is_member
-}
-
 # METADATA
 # title: May this person do this
 default allow := false
@@ -41,24 +24,70 @@ allow if {
 	permitted
 }
 
-# METADATA
-# title: Submitting into a project, or a new revision of one's own request
-permitted if {
-	input.action == "submit"
-	in_group("analysts")
-	not input.request
-	input.person.name in input.project.members
-	input.project.state == "active"
-	input.now < input.project.expires_at
+# ---- who somebody is, to what they ask about --------------------------------------------------------------------------
+is_analyst if "analysts" in input.person.groups
+
+is_steward if "stewards" in input.person.groups
+
+is_admin if "admins" in input.person.groups
+
+is_auditor if "auditors" in input.person.groups
+
+is_author if {
+	is_string(input.request.author)
+	input.person.name == input.request.author
 }
 
+is_member if input.person.name in input.request.project_members
+
+steward_of_lineage if {
+	is_steward
+	some names in input.request.stewards
+	input.person.name in names
+}
+
+steward_of_dataset if {
+	is_steward
+	input.person.name in input.dataset.stewards
+}
+
+disinterested if {
+	is_string(input.request.author)
+	input.person.name != input.request.author
+	is_array(input.request.project_members)
+	count({name | some name in input.request.project_members; name == input.person.name}) == 0
+}
+
+project_open if {
+	is_string(input.now)
+	is_string(input.project.expires_at)
+	input.project.state == "active"
+	input.now < input.project.expires_at
+	input.person.name in input.project.members
+}
+
+in_force if input.release.revoked == false
+
+# ---- what follows -------------------------------------------------------------------------------------------------------
+# METADATA
+# title: Submitting into an open project of one's own
 permitted if {
 	input.action == "submit"
-	in_group("analysts")
+	is_analyst
+	project_open
+}
+
+# METADATA
+# title: A new revision of one's own request
+permitted if {
+	input.action == "submit"
+	is_analyst
 	is_author
 	is_member
 }
 
+# METADATA
+# title: Seeing a request one wrote, or whose data one stewards, or as an auditor
 permitted if {
 	input.action == "view_request"
 	is_author
@@ -66,14 +95,16 @@ permitted if {
 
 permitted if {
 	input.action == "view_request"
-	steward_of_data
+	steward_of_lineage
 }
 
 permitted if {
 	input.action == "view_request"
-	in_group("auditors")
+	is_auditor
 }
 
+# METADATA
+# title: Taking back one's own request
 permitted if {
 	input.action == "withdraw"
 	is_author
@@ -83,78 +114,121 @@ permitted if {
 # title: What was released is for the project that asked
 permitted if {
 	input.action == "download"
-	may_receive
-	input.release.revoked == false
+	is_author
+	in_force
 }
 
-may_receive if is_author
-
-may_receive if {
-	in_group("analysts")
+permitted if {
+	input.action == "download"
+	is_analyst
 	is_member
+	in_force
 }
 
 # METADATA
 # title: Stopping further downloads
 permitted if {
 	input.action == "revoke"
-	steward_of_data
+	steward_of_lineage
 	disinterested
 }
 
+# METADATA
+# title: Reading the ledger
 permitted if {
 	input.action == "view_ledger"
-	in_group("auditors")
+	is_auditor
 }
 
+# METADATA
+# title: Running the installation
 permitted if {
-	input.action in {"register_dataset", "manage_projects", "view_admin"}
-	in_group("admins")
+	input.action in {"register_dataset", "manage_projects", "view_admin", "view_sessions"}
+	is_admin
 }
 
+# METADATA
+# title: Supervising the installation
 permitted if {
 	input.action in {"view_admin", "view_sessions"}
-	in_group("auditors")
+	is_auditor
 }
 
 permitted if {
 	input.action == "view_sessions"
-	in_group("stewards")
+	is_steward
 }
 
+# METADATA
+# title: A steward disposes of their own data
 permitted if {
-	input.action == "grant"
-	in_group("stewards")
-	input.person.name in input.dataset.stewards
+	input.action in {"grant", "revoke_grant", "destroy_version"}
+	steward_of_dataset
 }
 
 # ---- why not --------------------------------------------------------------------------------------------------------
+# METADATA
+# title: All facts are there
+# description: A question with a missing or mistyped fact is answered with no.
+# custom:
+#   short_name: input_incomplete
 codes contains "input_incomplete" if not complete
 
+# METADATA
+# title: A revoked release gives no more copies
+# description: Copies that were taken cannot be recalled; further ones are stopped.
+# custom:
+#   short_name: revoked
+#   message: The release was revoked.
+#   remedy: Ask the steward who revoked it.
 codes contains "revoked" if {
 	input.action == "download"
 	input.release.revoked == true
 }
 
+# METADATA
+# title: Some actions are the author's alone
+# description: Withdrawing and revising belong to who asked.
+# custom:
+#   short_name: not_the_author
+#   message: Only the author may do this.
+#   remedy: Ask the author.
 codes contains "not_the_author" if {
 	not allow
-	input.action in {"withdraw", "submit", "download"}
-	input.request
+	input.action in {"withdraw", "submit"}
+	is_string(input.request.author)
 	not is_author
 }
 
-codes contains "own_request" if {
+# METADATA
+# title: Some actions are not for those who profit
+# description: Author and members of the project have a stake.
+# custom:
+#   short_name: own_project
+codes contains "own_project" if {
 	not allow
 	input.action == "revoke"
-	is_author
+	steward_of_lineage
+	not disinterested
 }
 
-codes contains "wrong_role" if {
-	not allow
-	not input.action in {"withdraw", "download"}
+# METADATA
+# title: The role does not include this
+# description: Said when nothing more precise is known.
+# custom:
+#   short_name: wrong_role
+#   message: Your role does not include this.
+#   remedy: Ask an administrator which role you need.
+vague contains "wrong_role" if not allow
+
+answered contains code if some code in codes
+
+answered contains code if {
+	count(codes) == 0
+	some code in vague
 }
 
 # METADATA
 # title: The answer
 # entrypoint: true
-answer := {"allow": allow, "reasons": reason.all(codes)}
+answer := {"allow": allow, "reasons": [reason.of(code) | some code in sort(answered)]}

@@ -2,10 +2,12 @@
 # title: Starting a sandbox
 # description: >-
 #   Membership, an active project, and at least one grant in force for the project's own purpose (R4, R7). Grants that are over
-#   are left out and named; a project whose every grant is over may not start.
+#   are left out and named; a project whose every grant is over may not start. A grant counts only when each of its conditions
+#   holds: a missing field is a condition that does not.
 package access.start_sandbox
 
 import data.lib.level
+import data.lib.number
 import data.lib.reason
 import rego.v1
 
@@ -21,92 +23,219 @@ allow if {
 
 complete if {
 	is_string(input.person.name)
+	input.person.name != ""
 	is_array(input.person.groups)
+	is_string(input.project.name)
 	is_string(input.project.state)
 	is_string(input.project.expires_at)
 	is_string(input.project.purpose)
 	is_array(input.project.members)
 	is_array(input.grants)
 	is_string(input.now)
+	every grant in input.grants {
+		is_number(grant.id)
+		is_string(grant.version)
+		is_string(grant.expires_at)
+	}
 }
 
-refusals contains "input_incomplete" if not complete
+is_analyst if "analysts" in input.person.groups
 
-refusals contains "not_an_analyst" if not "analysts" in input.person.groups
+is_member if input.person.name in input.project.members
 
-refusals contains "not_a_member" if not input.person.name in input.project.members
+project_active if input.project.state == "active"
 
-refusals contains "project_not_active" if not input.project.state == "active"
+project_running if {
+	is_string(input.now)
+	is_string(input.project.expires_at)
+	input.now < input.project.expires_at
+}
 
-refusals contains "project_expired" if not input.now < input.project.expires_at
-
-refusals contains "no_grant" if count(input.grants) == 0
+has_grants if count(input.grants) > 0
 
 # METADATA
-# title: Why single grants do not count
-grant_faults contains [grant.id, "grant_expired"] if {
+# title: All facts are there
+# description: A question with a missing or mistyped fact is answered with no.
+# custom:
+#   short_name: input_incomplete
+#   message: The question was incomplete, so the answer is no.
+#   remedy: "Report this to an administrator: a part of the program left a fact out."
+refusals contains "input_incomplete" if not complete
+
+# METADATA
+# title: The person is an analyst
+# description: Sandboxes are started by members of the hub's group of analysts.
+# custom:
+#   short_name: not_an_analyst
+#   message: You are not in the group of analysts.
+#   remedy: Ask an administrator to add you.
+refusals contains "not_an_analyst" if not is_analyst
+
+# METADATA
+# title: The person is a member of the project
+# description: Membership is given by name, and ends with its removal.
+# custom:
+#   short_name: not_a_member
+#   message: You are not a member of this project.
+#   remedy: Ask the project's sponsor to add you.
+refusals contains "not_a_member" if not is_member
+
+# METADATA
+# title: The project is active
+# description: A frozen or closed project starts nothing.
+# custom:
+#   short_name: project_not_active
+#   message: The project is frozen or closed.
+#   remedy: Ask the project's sponsor what happened.
+refusals contains "project_not_active" if not project_active
+
+# METADATA
+# title: The project is not over
+# description: Every project has an end; at that moment it is over.
+# custom:
+#   short_name: project_expired
+#   message: The project's end date has passed.
+#   remedy: Ask the project's sponsor to extend it.
+refusals contains "project_expired" if not project_running
+
+# METADATA
+# title: Something is granted
+# description: A project without any grant has nothing to work on.
+# custom:
+#   short_name: no_grant
+#   message: No data is granted to this project.
+#   remedy: Ask the data steward for a grant.
+refusals contains "no_grant" if not has_grants
+
+# ---- conditions of a single grant, each stated positively ------------------------------------------------------------
+unexpired contains grant.id if {
 	some grant in input.grants
-	not input.now < grant.expires_at
+	is_string(grant.expires_at)
+	is_string(input.now)
+	input.now < grant.expires_at
 }
 
-grant_faults contains [grant.id, "grant_revoked"] if {
+unrevoked contains grant.id if {
 	some grant in input.grants
-	not grant.revoked_at == null
+	grant.revoked_at == null
 }
 
-grant_faults contains [grant.id, "grant_other_purpose"] if {
+for_this_purpose contains grant.id if {
 	some grant in input.grants
-	not grant.purpose == input.project.purpose
+	is_string(grant.purpose)
+	grant.purpose == input.project.purpose
 }
 
-grant_faults contains [grant.id, "version_destroyed"] if {
+available contains grant.id if {
 	some grant in input.grants
-	not grant.version_state == "available"
+	grant.version_state == "available"
 }
 
-grant_faults contains [grant.id, "unknown_classification"] if {
+classified contains grant.id if {
 	some grant in input.grants
-	not level.known([grant.classification])
+	level.known(grant.classification)
 }
 
-faulty contains id if {
-	some pair in grant_faults
-	id := pair[0]
-}
+asked contains grant.id if some grant in input.grants
 
-in_force := sort({grant.id |
-	some grant in input.grants
-	not grant.id in faulty
-})
+in_force := (((asked & unexpired) & unrevoked) & for_this_purpose) & (available & classified)
 
-grant_codes contains code if {
-	some pair in grant_faults
-	code := pair[1]
-}
+# METADATA
+# title: The grant is not over
+# description: Its end is given by the steward.
+# custom:
+#   short_name: grant_expired
+#   message: A grant of this project has ended.
+#   remedy: Ask the data steward to renew it, then start again.
+grant_faults contains [id, "grant_expired"] if some id in (asked - unexpired)
+
+# METADATA
+# title: The grant is not revoked
+# description: A steward may revoke at any time, effective at once.
+# custom:
+#   short_name: grant_revoked
+#   message: A grant of this project was revoked.
+#   remedy: Ask the data steward why.
+grant_faults contains [id, "grant_revoked"] if some id in (asked - unrevoked)
+
+# METADATA
+# title: The grant is for this purpose
+# description: Data is granted for a purpose, not to a project as such.
+# custom:
+#   short_name: grant_other_purpose
+#   message: A grant was given for another purpose than the project's.
+#   remedy: Ask the data steward for a grant for this purpose.
+grant_faults contains [id, "grant_other_purpose"] if some id in (asked - for_this_purpose)
+
+# METADATA
+# title: The version exists
+# description: What was destroyed cannot be mounted.
+# custom:
+#   short_name: version_destroyed
+#   message: A granted dataset version was destroyed.
+#   remedy: Ask for a grant of a newer version.
+grant_faults contains [id, "version_destroyed"] if some id in (asked - available)
+
+# METADATA
+# title: The classification is known
+# description: Data of an unknown level has no rules, so nobody may see it.
+# custom:
+#   short_name: unknown_classification
+#   message: The data has a classification that no rule knows.
+#   remedy: Ask an administrator to correct the dataset's registration.
+grant_faults contains [id, "unknown_classification"] if some id in (asked - classified)
 
 codes contains code if some code in refusals
 
-codes contains code if {
+codes contains fault[1] if {
 	count(in_force) == 0
-	some code in grant_codes
+	some fault in grant_faults
 }
 
 # METADATA
-# title: What the session may show; nothing when no grant is in force
-default shown := {"view": "blind", "limits": {}}
+# title: What the session may show
+# description: By the levels of what is mounted; nothing, when no grant is in force.
+mounted contains level.row(grant.classification) if {
+	some grant in input.grants
+	grant.id in in_force
+}
 
-shown := {"view": level.view(levels), "limits": level.limits(levels)} if level.known(levels)
+views contains row.view if some row in mounted
 
-levels := [grant.classification | some grant in input.grants; grant.id in in_force]
+bytes_per_hour contains row.budget_bytes_per_hour if some row in mounted
+
+bytes_per_day contains row.budget_bytes_per_day if some row in mounted
+
+cells_per_hour contains row.budget_cells_per_hour if some row in mounted
+
+images_per_hour contains row.budget_images_per_hour if some row in mounted
+
+output_bytes contains row.max_output_bytes if some row in mounted
+
+default view := "blind"
+
+view := level.narrowest(views)
+
+default limits := {}
+
+limits := {
+	"bytes_per_hour": number.smallest_set(bytes_per_hour),
+	"bytes_per_day": number.smallest_set(bytes_per_day),
+	"cells_per_hour": number.smallest_set(cells_per_hour),
+	"images_per_hour": number.smallest_set(images_per_hour),
+	"output_bytes": number.smallest_set(output_bytes),
+} if {
+	count(mounted) > 0
+}
 
 # METADATA
 # title: The answer
 # entrypoint: true
 answer := {
 	"allow": allow,
-	"reasons": reason.all(codes),
+	"reasons": [reason.of(code) | some code in sort(codes)],
 	"grants": in_force,
-	"left_out": sort([pair | some pair in grant_faults]),
-	"view": shown.view,
-	"limits": shown.limits,
+	"left_out": grant_faults,
+	"view": view,
+	"limits": limits,
 }

@@ -1,6 +1,8 @@
 # METADATA
 # title: Reasons
-# description: The one shape of a reason and the one place of its words (`policies/data/messages.json`).
+# description: >-
+#   The one shape of a reason. Its words come from the METADATA of the rule that gives it, gathered in
+#   `policies/data/messages.json` by `./glovebox fix`.
 package lib.reason
 
 import rego.v1
@@ -8,12 +10,6 @@ import rego.v1
 # METADATA
 # title: A reason by its code
 # description: An unknown code still gives a reason, because a refusal without words helps nobody.
-of(code) := {"code": code, "message": message[0], "remedy": message[1]} if {
-	message := data.data.messages[code]
-}
-
-of(code) := {"code": code, "message": code, "remedy": "Ask an administrator."} if not data.data.messages[code]
-
-# METADATA
-# title: Reasons of a set of codes, in a stable order
-all(codes) := [of(code) | some code in sort(codes)]
+of(code) := {"code": code, "message": found.message, "remedy": found.remedy} if {
+	found := data.data.messages[code]
+} else := {"code": code, "message": "A rule of this installation does not allow it.", "remedy": "Ask an administrator."}

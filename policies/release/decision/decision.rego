@@ -2,114 +2,229 @@
 # title: What becomes of a release request
 # description: >-
 #   Python measured; this judges. Release needs every check completed and passed on data whose level allows it; anything a person must
-#   see is reviewed; anything unknown, incomplete or forbidden is refused (invariant 8).
+#   see is reviewed; anything unknown, incomplete or forbidden is refused (invariant 8). What a rule's finding leads to stands in
+#   `policies/data/rules.json`.
 package release.decision
 
 import data.lib.level
+import data.lib.number
 import data.lib.reason
 import rego.v1
 
 complete if {
 	is_string(input.request.author)
 	is_string(input.request.project)
+	is_string(input.request.purpose)
 	is_array(input.items)
 	count(input.items) > 0
 	is_object(input.parameters)
-	every item in input.items {
-		is_string(item.kind)
-		is_array(item.findings)
-		is_array(item.lineage)
-		is_boolean(item.checks_completed)
-		is_boolean(item.protected)
+	count(incomplete_items) == 0
+}
+
+incomplete_items contains index if {
+	some index, item in input.items
+	not item_complete(item)
+}
+
+item_complete(item) if {
+	is_string(item.name)
+	item.kind in {"table", "file"}
+	is_array(item.findings)
+	is_array(item.lineage)
+	is_boolean(item.checks_completed)
+	is_boolean(item.protected)
+	every source in item.lineage {
+		is_string(source.version)
+		is_string(source.dataset)
 	}
 }
 
-levels := sort({source.classification | some item in input.items; some source in item.lineage})
+sources contains source if {
+	some item in input.items
+	some source in item.lineage
+}
 
-datasets := sort({source.dataset | some item in input.items; some source in item.lineage})
+datasets contains source.dataset if some source in sources
+
+rows contains level.row(source.classification) if some source in sources
+
+tables contains item if {
+	some item in input.items
+	item.kind == "table"
+}
+
+others := {item | some item in input.items} - tables
+
+# every finding, with the outcome that its rule asks for
+found contains [item.name, finding, data.data.rules[finding.rule]] if {
+	some item in input.items
+	some finding in item.findings
+}
+
+failed contains [name, finding, kind] if {
+	some [name, finding, kind] in found
+	finding.severity == "fail"
+}
 
 # ---- what refuses ---------------------------------------------------------------------------------------------------
+# METADATA
+# title: All facts are there
+# description: A question with a missing or mistyped fact is answered with no.
+# custom:
+#   short_name: input_incomplete
 refusals contains "input_incomplete" if not complete
 
+# METADATA
+# title: It is known which data an output comes from
+# description: Without lineage nobody knows whose rules hold.
+# custom:
+#   short_name: no_lineage
+#   message: It is not known which data this comes from.
+#   remedy: Ask for a table as SQL over the granted tables.
 refusals contains "no_lineage" if {
 	some item in input.items
 	count(item.lineage) == 0
 }
 
-refusals contains "unknown_classification" if not level.known(levels)
-
+# METADATA
+# title: All data has a known level
+# description: Data of an unknown level has no rules, so nothing made from it may leave.
+# custom:
+#   short_name: unknown_classification
 refusals contains "unknown_classification" if {
-	some item in input.items
-	not level.known([source.classification | some source in item.lineage])
+	some source in sources
+	not source_known(source)
 }
 
+source_known(source) if level.known(source.classification)
+
+# METADATA
+# title: Every check was completed
+# description: A check that crashed or ran out of time proves nothing.
+# custom:
+#   short_name: checks_incomplete
+#   message: A check could not be completed.
+#   remedy: Submit again; if it stays so, make the table smaller.
 refusals contains "checks_incomplete" if {
 	some item in input.items
-	not item.checks_completed == true
+	not checked(item)
 }
 
+checked(item) if item.checks_completed == true
+
+# METADATA
+# title: Every finding is of a known rule and severity
+# description: A finding that nobody foresaw is never taken for harmless.
+# custom:
+#   short_name: unknown_rule
+#   message: A check reported something that no rule knows.
+#   remedy: An administrator has to bring the policies up to date; nothing leaves until then.
 refusals contains "unknown_rule" if {
 	some item in input.items
 	some finding in item.findings
-	not data.data.rules[finding.rule]
+	not rule_known(finding)
 }
 
-refusals contains "unknown_rule" if {
-	some item in input.items
-	some finding in item.findings
-	not finding.severity in {"info", "warn", "fail"}
+rule_known(finding) if {
+	data.data.rules[finding.rule] in {"note", "protect", "review", "refuse"}
+	finding.severity in {"info", "warn", "fail"}
 }
 
 # METADATA
 # title: The numbers the checks ran with are at least as strict as the policy's
+# description: Parameters may have changed between check and decision; the stricter ones count.
+# custom:
+#   short_name: parameters_differ
+#   message: The checks ran with other parameters than the policy's.
+#   remedy: Submit again; if it stays so, tell an administrator.
 refusals contains "parameters_differ" if {
-	some item in input.items
-	item.kind == "table"
+	count(tables) > 0
 	not strict_enough
 }
 
+min_contributors contains row.min_contributors if some row in rows
+
+dominance_n contains row.dominance_n if some row in rows
+
+dominance_k contains row.dominance_k_percent if some row in rows
+
+p_percent contains row.p_percent if some row in rows
+
+max_cells contains row.max_cells if some row in rows
+
 strict_enough if {
-	input.parameters.min_contributors >= max(level.numbers(levels, "min_contributors"))
-	input.parameters.dominance.k_percent <= min(level.numbers(levels, "dominance_k_percent"))
-	input.parameters.dominance.n >= max(level.numbers(levels, "dominance_n"))
-	input.parameters.p_percent >= max(level.numbers(levels, "p_percent"))
-}
-
-refusals contains code if {
-	some item in input.items
-	some finding in item.findings
-	finding.severity == "fail"
-	data.data.rules[finding.rule] == "refuse"
-	code := refusal_code(finding.rule)
-}
-
-refusal_code(rule) := "raw_records" if {
-	rule in {"raw_records", "identifier"}
-} else := "collides" if {
-	rule in {"joint_exact", "joint_narrow"}
-} else := "refused_finding"
-
-refusals contains "not_protected" if {
-	some item in input.items
-	item.protected == true
-	some finding in item.findings
-	finding.severity == "fail"
-	data.data.rules[finding.rule] == "protect"
-}
-
-refusals contains "not_protected" if {
-	some item in input.items
-	item.kind != "table"
-	some finding in item.findings
-	finding.severity == "fail"
-	data.data.rules[finding.rule] == "protect"
+	input.parameters.min_contributors >= number.greatest(min_contributors)
+	input.parameters.dominance.n >= number.greatest(dominance_n)
+	input.parameters.dominance.k_percent <= number.least(dominance_k)
+	input.parameters.p_percent >= number.greatest(p_percent)
+	input.parameters.max_cells <= number.least(max_cells)
 }
 
 # METADATA
-# title: The manual lane is closed to kinds of file that a level does not name
-refusals contains "file_type" if {
+# title: No records of single people
+# description: The release door lets aggregates out, never rows.
+# custom:
+#   short_name: raw_records
+#   message: The output holds records of single people.
+#   remedy: "Ask for an aggregate: GROUP BY with count, sum or avg."
+refusals contains "raw_records" if {
+	some [_, finding, "refuse"] in failed
+	finding.rule in {"raw_records", "identifier"}
+}
+
+# METADATA
+# title: Nothing that earlier releases make disclosive
+# description: Releases are judged together (invariant 7).
+# custom:
+#   short_name: collides
+#   message: Together with tables already released, this one would disclose a small group.
+#   remedy: Ask for the breakdown that was already released, or combine categories.
+refusals contains "collides" if {
+	some [_, finding, "refuse"] in failed
+	finding.rule in {"joint_exact", "joint_narrow"}
+}
+
+# METADATA
+# title: No finding that forbids release
+# description: Other rules whose failure means no.
+# custom:
+#   short_name: refused_finding
+#   message: A check found something that may not leave.
+#   remedy: See the findings of each item.
+refusals contains "refused_finding" if {
+	some [_, finding, "refuse"] in failed
+	not finding.rule in {"raw_records", "identifier", "joint_exact", "joint_narrow"}
+}
+
+# METADATA
+# title: Small and dominated cells are protected
+# description: Where suppression was tried and cells still fail, or where it cannot be done, nothing leaves.
+# custom:
+#   short_name: not_protected
+#   message: Some cells rest on too few people or are dominated by one, and could not be protected.
+#   remedy: Combine categories, or ask for fewer breakdowns.
+refusals contains "not_protected" if {
 	some item in input.items
-	item.kind != "table"
+	some finding in item.findings
+	finding.severity == "fail"
+	data.data.rules[finding.rule] == "protect"
+	not protectable(item)
+}
+
+protectable(item) if {
+	item.kind == "table"
+	item.protected == false
+}
+
+# METADATA
+# title: The manual lane is open to this kind of file
+# description: Each level names the kinds of file that a person may look at; all others stay.
+# custom:
+#   short_name: file_type
+#   message: Files of this kind may not leave data of this classification.
+#   remedy: "Ask for a table as SQL instead: the gate recomputes and writes it."
+refusals contains "file_type" if {
+	some item in others
 	not file_allowed(item)
 }
 
@@ -117,76 +232,121 @@ file_allowed(item) if {
 	parts := split(lower(item.name), ".")
 	count(parts) > 1
 	extension := parts[count(parts) - 1]
+	count(item.lineage) > 0
 	every source in item.lineage {
 		extension in data.data.levels[sprintf("%d", [source.classification])].files
 	}
 }
 
 # ---- what a person must see -----------------------------------------------------------------------------------------
+default protecting := false
+
 protecting if {
-	some item in input.items
-	item.kind == "table"
-	item.protected == false
+	some item in tables
+	protectable(item)
 	some finding in item.findings
 	finding.severity == "fail"
 	data.data.rules[finding.rule] == "protect"
 }
 
-reviews contains "small_cells" if protecting
-
+# METADATA
+# title: A person sees what was suppressed
+# description: Suppression changes the table; a steward looks at what is left.
+# custom:
+#   short_name: small_cells
+#   message: Some cells rest on too few people or are dominated by one; they will be suppressed.
+#   remedy: Look at the preview; combine categories to keep more cells.
 reviews contains "small_cells" if {
-	some item in input.items
-	item.protected == true
-	some finding in item.findings
-	data.data.rules[finding.rule] == "protect"
+	some [_, _, "protect"] in found
 }
 
+# METADATA
+# title: A person decides what could not be proven
+# description: The audit ended without proof in either direction.
+# custom:
+#   short_name: not_proven
+#   message: It could not be proven in time that this is safe together with earlier releases.
+#   remedy: A steward looks at it; fewer cells make the proof easier.
 reviews contains "not_proven" if {
-	some item in input.items
-	some finding in item.findings
+	some [_, finding, "review"] in found
 	finding.rule == "joint_not_proven"
 }
 
-reviews contains "manual" if {
-	some item in input.items
-	item.kind != "table"
-}
+# METADATA
+# title: A person looks at what the gate cannot recompute
+# description: The manual lane.
+# custom:
+#   short_name: manual
+#   message: The gate cannot recompute this output, so a person looks at it.
+#   remedy: A table asked for as SQL is decided faster.
+reviews contains "manual" if count(others) > 0
 
+# METADATA
+# title: A steward decides unless the level allows release without one
+# description: Only levels whose data says so are automatic, and only without any finding to look at.
+# custom:
+#   short_name: needs_review
+#   message: A steward of the data has to decide.
+#   remedy: "Nothing to do: you see the decision here."
 reviews contains "needs_review" if not automatic
 
 automatic if {
-	level.known(levels)
-	every allowed in level.numbers(levels, "automatic") {
-		allowed == true
+	count(rows) > 0
+	every row in rows {
+		row.automatic == true
 	}
+	count(failed) == 0
 }
 
 # ---- the answer -----------------------------------------------------------------------------------------------------
-outcome := "refuse" if {
-	count(refusals) > 0
-} else := "review" if {
-	count(reviews) > 0
-} else := "release"
+# METADATA
+# title: Nothing stands against it
+# description: Said when a request leaves without a review.
+# custom:
+#   short_name: automatic
+#   message: Every check passed and the data's classification allows release without a review.
+#   remedy: Download it.
+passes contains "automatic" if automatic
 
-codes := refusals if {
+default outcome := "refuse"
+
+outcome := "review" if {
+	count(refusals) == 0
+	count(reviews) > 0
+}
+
+outcome := "release" if {
+	count(refusals) == 0
+	count(reviews) == 0
+	automatic
+}
+
+codes contains code if {
 	outcome == "refuse"
-} else := reviews if {
+	some code in refusals
+}
+
+codes contains code if {
 	outcome == "review"
-} else := {"automatic"}
+	some code in reviews
+}
+
+codes contains code if {
+	outcome == "release"
+	some code in passes
+}
+
+wanted contains row.approvals if some row in rows
 
 default approvals := 2
 
-approvals := max(level.numbers(levels, "approvals")) if level.known(levels)
-
-default protect_first := false
-
-protect_first if protecting
+approvals := number.greatest(wanted) if count(refusals) == 0
 
 # METADATA
 # title: The answer
 # entrypoint: true
 answer := {
 	"outcome": outcome,
-	"reasons": reason.all(codes),
-	"obligations": {"approvals": approvals, "stewards_of": datasets, "protect": protect_first},
+	"reasons": [reason.of(code) | some code in sort(codes)],
+	"obligations": {"approvals": approvals, "stewards_of": sort(datasets), "protect": protecting},
 }

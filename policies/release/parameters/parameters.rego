@@ -1,34 +1,52 @@
 # METADATA
 # title: Parameters of the checks
-# description: The strictest numbers over the classifications of all data an output may come from. Undefined for unknown levels, so the caller has none.
+# description: >-
+#   The strictest numbers over the classifications of all data an output may come from. Undefined for none and for unknown
+#   levels, so that the caller has no parameters and nothing is checked, hence nothing leaves.
 package release.parameters
 
 import data.lib.level
+import data.lib.number
 import rego.v1
 
-largest(field) := max(level.numbers(input.classifications, field))
-
-smallest(field) := min(level.numbers(input.classifications, field))
-
-protect if {
-	some wanted in level.numbers(input.classifications, "protect")
-	wanted == true
+unknown contains found if {
+	some found in input.classifications
+	not level.known(found)
 }
 
-default protecting := false
+rows contains level.row(found) if some found in input.classifications
 
-protecting if protect
+min_contributors contains row.min_contributors if some row in rows
+
+dominance_n contains row.dominance_n if some row in rows
+
+dominance_k contains row.dominance_k_percent if some row in rows
+
+p_percent contains row.p_percent if some row in rows
+
+group_share contains row.group_share_percent if some row in rows
+
+max_cells contains row.max_cells if some row in rows
+
+default protect := false
+
+protect if {
+	some row in rows
+	row.protect == true
+}
 
 # METADATA
 # title: The answer
 # entrypoint: true
 answer := {
-	"min_contributors": largest("min_contributors"),
-	"dominance": {"n": largest("dominance_n"), "k_percent": smallest("dominance_k_percent")},
-	"p_percent": largest("p_percent"),
-	"group_share_percent": smallest("group_share_percent"),
-	"max_cells": smallest("max_cells"),
-	"protect": protecting,
+	"min_contributors": number.greatest(min_contributors),
+	"dominance": {"n": number.greatest(dominance_n), "k_percent": number.least(dominance_k)},
+	"p_percent": number.greatest(p_percent),
+	"group_share_percent": number.least(group_share),
+	"max_cells": number.least(max_cells),
+	"protect": protect,
 } if {
-	level.known(input.classifications)
+	is_array(input.classifications)
+	count(input.classifications) > 0
+	count(unknown) == 0
 }

@@ -16,9 +16,16 @@ allow if {
 	input.person.name == input.sandbox.owner
 }
 
+# METADATA
+# title: Only the owner enters
+# description: A workbench is one person's, for one project.
+# custom:
+#   short_name: not_the_owner
+#   message: This workbench belongs to somebody else.
+#   remedy: Open your own from the hub's home page.
 codes contains "not_the_owner" if not allow
 
 # METADATA
 # title: The answer
 # entrypoint: true
-answer := {"allow": allow, "reasons": reason.all(codes)}
+answer := {"allow": allow, "reasons": [reason.of(code) | some code in sort(codes)]}
