@@ -152,7 +152,7 @@ class Stage:
         """Run the adversary's program in a container; its output as it comes."""
         channel: Any = self.client.api.exec_start(self._command(container, facts), socket=True)
         try:
-            for _, part in frames_iter(channel, tty=False):
+            for _, part in frames_iter(channel, tty=False):  # type: ignore[no-untyped-call]
                 yield part
         finally:
             channel._response.close()
