@@ -1,0 +1,309 @@
+"""The joint audit: is anything that must stay uncertain pinned down once the new table stands beside the earlier ones?
+
+Order of work, cheapest first: does the new table say anything new; exact differences; witnesses from the centre; the exact
+programme for what is left, with its proof; integers for close calls; and for each finding, which releases it needs. Safe is only
+what was proven; whatever is open when the time ends makes the verdict `not_proven`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+from scipy import sparse
+
+from egress_gate.disclosure.audit.centre import Centre, TooLarge, find_centre
+from egress_gate.disclosure.audit.collisions import Needed, needed_releases
+from egress_gate.disclosure.audit.differencing import Difference, differences
+from egress_gate.disclosure.audit.exact import Bound, Programme
+from egress_gate.disclosure.audit.integers import reaches_in_integers
+from egress_gate.disclosure.audit.published import (
+    COUNT,
+    Atoms,
+    AuditAnswer,
+    AuditFinding,
+    AuditRules,
+    ImpliedSet,
+    Kind,
+    PublishedTable,
+    Verdict,
+)
+from egress_gate.disclosure.audit.rays import push
+from egress_gate.disclosure.audit.system import Source, System, assemble
+from egress_gate.disclosure.audit.targets import Reached, Targets, count_targets, need, sum_targets
+from egress_gate.disclosure.linear import Floats, Ints, SecondsLeft, forever
+from egress_gate.disclosure.suppression.solver import OutOfTime, SolverFailed, Unbounded
+
+_MOST_IMPLIED = 2_000
+
+
+@dataclass
+class _Case:
+    """One quantity being audited, and what is known of it so far."""
+
+    name: str
+    atoms: Atoms
+    rules: AuditRules
+    new: list[Source]
+    earlier: list[Source]
+    left: SecondsLeft
+    findings: list[AuditFinding] = field(default_factory=list)
+    implied: list[ImpliedSet] = field(default_factory=list)
+    proof: dict[str, float] = field(default_factory=dict)
+    open_targets: int = 0
+
+    @property
+    def truth(self) -> Floats:
+        return self.atoms.count if self.name == COUNT else self.atoms.measures[self.name].total
+
+    @property
+    def floor(self) -> float:
+        return 0.0 if self.name == COUNT else min(0.0, self.atoms.measures[self.name].low)
+
+    def note(self, key: str, value: float) -> None:
+        self.proof[f"{self.name}.{key}"] = value
+
+
+def audit(
+    new: PublishedTable,
+    earlier: Sequence[PublishedTable],
+    atoms: Atoms,
+    rules: AuditRules,
+    *,
+    left: SecondsLeft = forever,
+) -> AuditAnswer:
+    """Judge `new` together with `earlier`. Raises AuditInconsistent when a figure is not what the data give."""
+    cases = [_case(name, new, earlier, atoms, rules, left) for name in sorted(new.layers)]
+    for case in cases:
+        _judge(case)
+    findings = tuple(f for c in cases for f in c.findings)
+    waiting = sum(c.open_targets for c in cases)
+    verdict = Verdict.NOT_PROVEN if waiting else Verdict.PROVEN_SAFE
+    if any(not f.already for f in findings):
+        verdict = Verdict.UNSAFE
+    proof = {k: v for c in cases for k, v in c.proof.items()}
+    return AuditAnswer(verdict, findings, tuple(s for c in cases for s in c.implied), waiting, proof)
+
+
+def _case(
+    name: str,
+    new: PublishedTable,
+    earlier: Sequence[PublishedTable],
+    atoms: Atoms,
+    rules: AuditRules,
+    left: SecondsLeft,
+) -> _Case:
+    mine = [Source(-1, n, layer) for n, layer in enumerate(new.layers[name])]
+    theirs = [Source(t, n, layer) for t, e in enumerate(earlier) for n, layer in enumerate(e.layers.get(name, ()))]
+    return _Case(name, atoms, rules, mine, theirs, left)
+
+
+def _judge(case: _Case) -> None:
+    system = assemble(case.truth, case.floor, case.earlier + case.new)
+    case.note("atoms", system.atoms)
+    case.note("equations", system.matrix.shape[0])
+    if not system.says_something:
+        case.note("adds", 0)
+        return
+    case.note("adds", float((system.owner < 0).sum()))
+    covered = _difference_findings(case)
+    if case.name == COUNT:
+        targets = count_targets(system, case.atoms, case.rules)
+    else:
+        targets = sum_targets(system, case.name, case.atoms, case.rules, case.new + case.earlier)
+    case.note("targets", targets.size)
+    waiting = _without(targets, system, covered)
+    if case.findings and (len(case.findings) >= case.rules.max_findings or case.left() <= 0):
+        case.open_targets = len(waiting)
+        return
+    _prove(case, system, targets, waiting)
+
+
+def _without(targets: Targets, system: System, covered: Ints) -> Ints:
+    """Targets that no finding accounts for yet: a set that lies inside an implied small set is that finding's."""
+    inside = np.zeros(len(system.truth), dtype=bool)
+    inside[np.flatnonzero(np.isin(system.columns, covered))] = True
+    touching = targets.sets @ inside.astype(float)
+    size = np.asarray(targets.sets.sum(axis=1)).ravel()
+    return np.flatnonzero(touching < size)
+
+
+def _difference_findings(case: _Case) -> Ints:
+    """Findings by subtraction; the atoms they account for."""
+    covered: list[Ints] = []
+    everything = case.new + case.earlier
+    largest = float("inf") if case.name != COUNT or case.atoms.measures else float(case.rules.threshold)
+    units = case.atoms.contributors.astype(float)
+    found = differences(case.truth, units, case.new, everything, largest, case.left)
+    for difference in islice(found, _MOST_IMPLIED):
+        case.implied.append(_implied(case, difference))
+        if _sensitive(case, difference) and len(case.findings) < case.rules.max_findings:
+            case.findings.append(_subtracted(case, difference))
+            covered.append(difference.atoms)
+    case.note("differences", len(case.implied))
+    return np.unique(np.concatenate(covered)) if covered else np.zeros(0, dtype=np.int64)
+
+
+def _sensitive(case: _Case, difference: Difference) -> bool:
+    units = case.atoms.contributors[difference.atoms].sum()
+    if case.name == COUNT:
+        return bool(0 < units < case.rules.threshold)
+    measure = case.atoms.measures[case.name]
+    top = np.sort(np.concatenate([measure.top1[difference.atoms], measure.top2[difference.atoms]]))[::-1]
+    merged = type(measure)(
+        total=np.array([measure.total[difference.atoms].sum()]),
+        total_abs=np.array([measure.total_abs[difference.atoms].sum()]),
+        top1=top[:1],
+        top2=top[1:2],
+        contributors=np.array([measure.contributors[difference.atoms].sum()]),
+    )
+    return bool(need(merged, case.rules)[0] > 0)
+
+
+def _implied(case: _Case, difference: Difference) -> ImpliedSet:
+    target = case.atoms.describe(difference.atoms)
+    return ImpliedSet(case.name, difference.atoms, difference.plus, difference.minus, target)
+
+
+def _subtracted(case: _Case, difference: Difference) -> AuditFinding:
+    collides = (difference.other,) if difference.other >= 0 else ()
+    target = case.atoms.describe(difference.atoms)
+    interval = (difference.total, difference.total)
+    return AuditFinding(case.name, target, difference.atoms, interval, Kind.EXACT, collides)
+
+
+def _prove(case: _Case, system: System, targets: Targets, waiting: Ints) -> None:
+    """Witnesses first, then the exact programme for the rest."""
+    reached = Reached(targets, system.truth)
+    mine = np.zeros(targets.size, dtype=bool)
+    mine[waiting] = True
+    targets.high[~mine] = -np.inf
+    targets.low[~mine] = np.inf
+    try:
+        centre = find_centre(system, case.left)
+    except (OutOfTime, TooLarge, MemoryError):
+        case.open_targets = len(reached.open())
+        return
+    case.note("rank", len(centre.factor.rows))
+    if not np.isfinite(case.floor):
+        _unbounded(case, system, targets, reached, centre)
+        return
+    case.note("moves", push(centre, reached, case.left))
+    case.note("open_after_moves", len(reached.open()))
+    with suppress(OutOfTime, SolverFailed):  # what is still open then is counted as open
+        _exactly(case, system, targets, reached, centre)
+    case.open_targets = len(reached.open())
+
+
+def _unbounded(case: _Case, system: System, targets: Targets, reached: Reached, centre: Centre) -> None:
+    """With no public bound a total is either implied exactly or not limited at all; a random move tells which."""
+    chance = np.random.default_rng(5)
+    free = centre.move(chance.standard_normal(len(centre.point)))
+    change = np.abs(targets.sets @ free)
+    size = np.maximum(targets.sets @ centre.weight, 1e-12)
+    fixed = change <= 1e-9 * size
+    for k in reached.open():
+        if fixed[k]:
+            duals = centre.factor.solve(np.asarray(system.matrix @ (centre.weight * _row(targets, k).toarray()[0])))
+            value = float(reached.most[k])
+            bound = Bound(value, duals, np.asarray(system.matrix.T @ duals), centre.point)
+            _conclude(case, system, targets, int(k), bound, 1.0)
+    targets.high[:] = -np.inf
+    targets.low[:] = np.inf
+
+
+def _row(targets: Targets, k: int) -> sparse.csr_matrix:
+    return sparse.csr_matrix(targets.sets[[k]])
+
+
+def _exactly(case: _Case, system: System, targets: Targets, reached: Reached, centre: Centre) -> None:
+    waiting = reached.open()
+    if not len(waiting):
+        return
+    programme = Programme(system, centre.factor.rows, centre.point)
+    for k in waiting[:200]:
+        programme.release(programme.neighbours(_row(targets, int(k))))
+    for _ in range(4):
+        before = len(waiting)
+        programme.together(targets, waiting, reached, case.left)
+        waiting = reached.open()
+        if len(waiting) > 0.8 * before:
+            break
+    for k in waiting:
+        if len(case.findings) >= case.rules.max_findings:
+            return
+        for sign in (1.0, -1.0):
+            is_open = reached.open_high() if sign > 0 else reached.open_low()
+            if is_open[k]:
+                _settle(case, system, targets, reached, programme, int(k), sign)
+    case.note("programmes", len(waiting))
+
+
+def _settle(
+    case: _Case, system: System, targets: Targets, reached: Reached, programme: Programme, k: int, sign: float
+) -> None:
+    """One end of one target exactly: safe, a finding, or a close call for integers."""
+    row = _row(targets, k)
+    level = targets.high if sign > 0 else targets.low
+    try:
+        bound = programme.end(row, sign, float(level[k]), case.left)
+    except Unbounded:
+        level[k] = -sign * np.inf
+        return
+    reached.note(bound.point)
+    slack = 1e-6 * max(1.0, abs(level[k]))
+    if sign * bound.value >= sign * level[k] - slack:
+        level[k] = -sign * np.inf
+        return
+    enough = float(targets.enough[k]) if sign > 0 else float(level[k])
+    if sign * bound.value < sign * enough - slack:
+        _conclude(case, system, targets, k, bound, sign)
+        level[k] = -sign * np.inf
+        _covered_by(system, targets, bound, enough, sign)
+    elif reaches_in_integers(system, row, enough, bound, case.left):
+        level[k] = -sign * np.inf
+
+
+def _covered_by(system: System, targets: Targets, bound: Bound, enough: float, sign: float) -> None:
+    """The same proof bounds every single atom on which its shadow is at least one."""
+    if sign < 0 or not np.all(bound.shadow >= -1e-7):
+        return
+    single = np.diff(targets.sets.indptr) == 1
+    column = targets.sets.indices[targets.sets.indptr[:-1][single]]
+    caught = np.flatnonzero(single)[(bound.shadow[column] >= 1 - 1e-7) & (targets.enough[single] >= enough)]
+    targets.high[caught] = -np.inf
+
+
+def _conclude(case: _Case, system: System, targets: Targets, k: int, bound: Bound, sign: float) -> None:
+    """A finding: what is bounded, how closely, and by which releases."""
+    row = _row(targets, k)
+    limit = float(targets.enough[k]) if sign > 0 else float(targets.low[k])
+    needed = _needed(case, system, bound, row, sign, limit)
+    columns = row.indices[row.indices < system.atoms]
+    if sign > 0 and case.floor == 0.0 and np.all(bound.shadow >= -1e-7):
+        columns = np.flatnonzero(bound.shadow[: system.atoms] >= 1 - 1e-7)
+    atoms = system.columns[columns]
+    truth = float((row @ system.truth)[0])
+    interval = (0.0 if case.floor == 0.0 else truth, bound.value) if sign > 0 else (bound.value, float("inf"))
+    exact = abs(float(system.truth[columns].sum()) - bound.value) < 1e-6 * max(1.0, abs(bound.value))
+    case.findings.append(
+        AuditFinding(
+            case.name,
+            case.atoms.describe(atoms),
+            atoms,
+            (bound.value, bound.value) if exact else interval,
+            Kind.EXACT if exact else Kind.NARROW,
+            needed.earlier,
+            already=not needed.new,
+        )
+    )
+
+
+def _needed(case: _Case, system: System, bound: Bound, row: sparse.csr_matrix, sign: float, limit: float) -> Needed:
+    if not np.isfinite(case.floor):
+        owners = sorted({int(o) for o in system.owner[np.abs(bound.duals) > 1e-7]})
+        return Needed(tuple(o for o in owners if o >= 0), -1 in owners)
+    return needed_releases(system, bound, row, sign, limit, case.left)

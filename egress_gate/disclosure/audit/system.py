@@ -1,0 +1,184 @@
+"""The equations of all releases over the atoms, without those that say nothing new.
+
+Columns are atoms (those that a published zero empties are left out) and one slack per interval row, so that every row is an
+equation: `matrix @ x = rhs`, `low <= x <= high`. Rows keep the release they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from egress_gate.disclosure.audit.published import Cells, Layer
+from egress_gate.disclosure.linear import Bools, Floats, Ints
+from installation.fault import Fault
+
+
+class AuditInconsistent(Fault):
+    """What is said to be published does not agree with the data; no audit can be made of it."""
+
+    code = "audit-inconsistent"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A layer and where it is from; table -1 is the new one."""
+
+    table: int
+    number: int
+    layer: Layer
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of one layer: disjoint sets of atoms. Entry i says that column `columns[i]` belongs to row `rows[i]`."""
+
+    columns: Ints
+    rows: Ints
+    low: Floats
+    high: Floats
+    table: int
+    number: int
+    cells: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """n columns (the first `atoms` of them atoms, `columns` says which), m rows."""
+
+    columns: Ints
+    matrix: sparse.csr_matrix
+    rhs: Floats
+    low: Floats
+    high: Floats
+    truth: Floats
+    owner: Ints
+    origin: tuple[tuple[int, int, int], ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def atoms(self) -> int:
+        return len(self.columns)
+
+    @property
+    def says_something(self) -> bool:
+        return bool((self.owner < 0).any())
+
+
+def assemble(truth: Floats, atom_low: float, sources: Sequence[Source]) -> System:
+    """The system of one quantity. Raises AuditInconsistent when a published figure is not the data's."""
+    emptied = np.zeros(len(truth), dtype=bool)
+    if atom_low >= 0:
+        for source in sources:
+            zero = np.append(source.layer.high <= 0, False)
+            emptied |= zero[source.layer.cell_of]
+    if np.any(np.abs(truth[emptied]) > 1e-6):
+        raise _disagrees("A group that a release shows as empty has records.")
+    columns = np.flatnonzero(~emptied)
+    blocks = _blocks(columns, _told_apart(sources), truth)
+    return _equations(columns, truth, atom_low, blocks)
+
+
+def _told_apart(sources: Sequence[Source]) -> list[Source]:
+    """Finest layers first; the new table's after those of the same size, so that what is known already stays theirs."""
+    return sorted(sources, key=lambda s: (-s.layer.size, s.table < 0, s.table, s.number))
+
+
+def _blocks(columns: Ints, ordered: Sequence[Source], truth: Floats) -> list[Block]:
+    marks = np.random.default_rng(20_24).integers(0, 2**62, len(truth), dtype=np.int64)
+    sample = columns[:: max(1, len(columns) // 256)]
+    seen: set[int] = set()
+    kept: list[Source] = []
+    blocks = []
+    for source in sorted(ordered, key=lambda s: s.table < 0):
+        layer = source.layer
+        cell_of = layer.cell_of
+        hashes = _set_marks(cell_of[columns], layer.size, marks[columns])
+        fresh = layer.known & (hashes != 0) & np.array([int(h) not in seen for h in hashes], dtype=bool)
+        exact = layer.low == layer.high
+        for finer in kept:
+            if not fresh.any():
+                break
+            fresh &= ~(_implied(finer.layer, cell_of, layer.size, columns, sample) & exact)
+        seen.update(int(h) for h in hashes[fresh & exact])
+        if fresh.any():
+            blocks.append(_block(source, fresh, columns, truth))
+        if (layer.low == layer.high).any():
+            kept.append(source)
+    return blocks
+
+
+def _set_marks(cell_of: Cells, size: int, marks: Ints) -> Ints:
+    """One number per cell that equal sets of atoms share."""
+    inside = cell_of >= 0
+    out = np.zeros(size, dtype=np.int64)
+    np.add.at(out, cell_of[inside], marks[inside])
+    return out
+
+
+def _implied(finer: Layer, cell_of: Cells, size: int, columns: Ints, sample: Ints) -> Bools:
+    """Which cells are the union of exactly published cells of another layer."""
+    nothing = np.zeros(size, dtype=bool)
+    image = np.full(finer.size + 1, -1, dtype=np.int32)
+    image[finer.cell_of[sample]] = cell_of[sample]
+    if np.mean(image[finer.cell_of[sample]] == cell_of[sample]) < 0.5:
+        return nothing
+    here, there = cell_of[columns], finer.cell_of[columns]
+    image[there] = here
+    exact = np.append(finer.low == finer.high, False)
+    whole = exact[there] & (there >= 0)
+    split = np.zeros(finer.size + 1, dtype=bool)
+    split[there[image[there] != here]] = True
+    covered = nothing.copy()
+    covered[here[here >= 0]] = True
+    covered[here[(here >= 0) & ~(whole & ~split[there])]] = False
+    return covered
+
+
+def _block(source: Source, fresh: Bools, columns: Ints, truth: Floats) -> Block:
+    layer = source.layer
+    cells = np.flatnonzero(fresh)
+    row_of = np.full(layer.size + 1, -1, dtype=np.int64)
+    row_of[cells] = np.arange(len(cells))
+    rows = row_of[layer.cell_of[columns]]
+    inside = np.flatnonzero(rows >= 0)
+    total = np.bincount(rows[inside], weights=truth[columns[inside]], minlength=len(cells))
+    slack = 1e-6 * np.maximum(1.0, np.abs(total))
+    if np.any(total < layer.low[cells] - slack) or np.any(total > layer.high[cells] + slack):
+        raise _disagrees(f"A figure of release {source.table} is not what the data give.")
+    return Block(inside, rows[inside], layer.low[cells], layer.high[cells], source.table, source.number, cells)
+
+
+def _equations(columns: Ints, truth: Floats, atom_low: float, blocks: list[Block]) -> System:
+    starts = np.concatenate([[0], np.cumsum([len(b.cells) for b in blocks])]).astype(np.int64)
+    n, m = len(columns), int(starts[-1])
+    rows = np.concatenate([b.rows + s for b, s in zip(blocks, starts, strict=False)] or [np.zeros(0, dtype=np.int64)])
+    cols = np.concatenate([b.columns for b in blocks] or [np.zeros(0, dtype=np.int64)])
+    low = np.concatenate([b.low for b in blocks] or [np.zeros(0)])
+    high = np.concatenate([b.high for b in blocks] or [np.zeros(0)])
+    matrix = sparse.csr_matrix((np.ones(len(rows)), (rows, cols)), shape=(m, n))
+    known = truth[columns]
+    loose = np.flatnonzero(low < high)
+    slack = sparse.csr_matrix((-np.ones(len(loose)), (loose, np.arange(len(loose)))), shape=(m, len(loose)))
+    return System(
+        columns=columns,
+        matrix=sparse.csr_matrix(sparse.hstack([matrix, slack])),
+        rhs=np.where(low < high, 0.0, low),
+        low=np.concatenate([np.full(n, atom_low), low[loose]]),
+        high=np.concatenate([np.full(n, np.inf), high[loose]]),
+        truth=np.concatenate([known, (matrix @ known)[loose]]),
+        owner=np.concatenate([np.full(len(b.cells), b.table) for b in blocks] or [np.zeros(0)]).astype(np.int64),
+        origin=tuple((b.table, b.number, int(c)) for b in blocks for c in b.cells),
+        blocks=tuple(blocks),
+    )
+
+
+def _disagrees(what: str) -> AuditInconsistent:
+    return AuditInconsistent(
+        what,
+        why="The joint audit compares with what the data give; a release that disagrees was made from other data.",
+        do="Check which dataset version the release names; until then nothing further leaves from it.",
+    )
