@@ -9,7 +9,7 @@ MAX_NODES = 3_000
 MAX_DEPTH = 60
 MAX_SOURCES = 6
 
-ROW_EXPRESSIONS: tuple[type[exp.Expression], ...] = (
+ROW_EXPRESSIONS: tuple[type[exp.Expr], ...] = (
     exp.Column,
     exp.Identifier,
     exp.Literal,
@@ -85,7 +85,7 @@ CAST_TYPES = frozenset(
         "TIMESTAMP",
     )
 )
-AGGREGATES: dict[type[exp.Expression], str] = {
+AGGREGATES: dict[type[exp.Expr], str] = {
     exp.Count: "count",
     exp.Sum: "sum",
     exp.Avg: "avg",

@@ -28,7 +28,7 @@ class Key:
     """A grouping column of the result: its name and the row expression it is computed from."""
 
     name: str
-    expression: exp.Expression
+    expression: exp.Expr
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Aggregate:
 
     name: str
     func: str
-    argument: exp.Expression | None
+    argument: exp.Expr | None
     distinct: bool = False
-    where: exp.Expression | None = None
-    second: exp.Expression | None = None  # corr's other argument
+    where: exp.Expr | None = None
+    second: exp.Expr | None = None  # corr's other argument
     parameter: float | None = None  # the quantile
     digits: int | None = None  # round(…, digits)
     of_unit: bool = False  # count(DISTINCT unit): the contributors themselves
@@ -54,7 +54,7 @@ class Derivation:
     """
 
     source: RowSource
-    where: exp.Expression | None
+    where: exp.Expr | None
     keys: tuple[Key, ...]
     grouping_sets: tuple[frozenset[str], ...]
     aggregates: tuple[Aggregate, ...]
@@ -95,10 +95,10 @@ def grouping(keys: tuple[Key, ...], sets: tuple[frozenset[str], ...]) -> exp.Gro
     return exp.Group(grouping_sets=[exp.GroupingSets(expressions=tuples)])
 
 
-def aggregate_sql(one: Aggregate) -> exp.Expression:
+def aggregate_sql(one: Aggregate) -> exp.Expr:
     """The aggregate's own expression, from its parts."""
     argument = one.argument.copy() if one.argument is not None else exp.Star()
-    made: exp.Expression
+    made: exp.Expr
     if one.func == "corr" and one.second is not None:
         made = exp.Corr(this=argument, expression=one.second.copy())
     elif one.func == "quantile":
@@ -189,7 +189,7 @@ def _one_select(sql: str) -> exp.Select:
     return statement
 
 
-def _bounded(statement: exp.Expression) -> None:
+def _bounded(statement: exp.Expr) -> None:
     count, level = 0, [(statement, 0)]
     while level:
         node, depth = level.pop()
@@ -227,17 +227,17 @@ def _projections(select: exp.Select, source: RowSource) -> tuple[tuple[Key, ...]
     return tuple(keys), tuple(aggregates)
 
 
-def _own_name(expression: exp.Expression, number: int) -> str:
+def _own_name(expression: exp.Expr, number: int) -> str:
     """A name for a column that the analyst did not name: the function's, with its place where that helps."""
     inner = expression.this if isinstance(expression, (exp.Round, exp.Filter, exp.Paren)) else expression
     return f"{AGGREGATES.get(type(inner), 'column')}_{number + 1}"
 
 
-def _has_aggregate(expression: exp.Expression) -> bool:
+def _has_aggregate(expression: exp.Expr) -> bool:
     return any(isinstance(node, (exp.AggFunc, exp.Window, exp.WithinGroup, exp.Filter)) for node in expression.walk())
 
 
-def read_aggregate(name: str, expression: exp.Expression, source: RowSource) -> Aggregate:
+def read_aggregate(name: str, expression: exp.Expr, source: RowSource) -> Aggregate:
     """Read one aggregate, with an optional round(…, digits) around and FILTER (WHERE …) behind it."""
     digits, where = None, None
     if isinstance(expression, exp.Paren):
@@ -256,7 +256,7 @@ def read_aggregate(name: str, expression: exp.Expression, source: RowSource) -> 
 
 
 def _with_arguments(
-    name: str, func: str, call: exp.Expression, where: exp.Expression | None, digits: int | None, source: RowSource
+    name: str, func: str, call: exp.Expr, where: exp.Expr | None, digits: int | None, source: RowSource
 ) -> Aggregate:
     argument, second, parameter, distinct = call.this, None, None, False
     if call.args.get("order") or isinstance(argument, exp.Order):
@@ -318,7 +318,7 @@ def _grouping_sets(select: exp.Select, keys: tuple[Key, ...], source: RowSource)
     return tuple(sorted(distinct, key=lambda chosen: (-len(chosen), sorted(chosen))))
 
 
-def _expanded(one: exp.Expression, keys: tuple[Key, ...]) -> list[frozenset[str]]:
+def _expanded(one: exp.Expr, keys: tuple[Key, ...]) -> list[frozenset[str]]:
     """The sets that ROLLUP, CUBE or GROUPING SETS stands for."""
     if isinstance(one, exp.GroupingSets):
         return [frozenset(_key_of(e, keys) for e in _members(member)) for member in one.expressions]
@@ -335,13 +335,13 @@ def _expanded(one: exp.Expression, keys: tuple[Key, ...]) -> list[frozenset[str]
     ]
 
 
-def _members(one: exp.Expression) -> list[exp.Expression]:
+def _members(one: exp.Expr) -> list[exp.Expr]:
     if isinstance(one, exp.Tuple):
         return list(one.expressions)
     return [one.this] if isinstance(one, exp.Paren) else [one]
 
 
-def _key_of(expression: exp.Expression, keys: tuple[Key, ...]) -> str:
+def _key_of(expression: exp.Expr, keys: tuple[Key, ...]) -> str:
     """The key that a GROUP BY element means: its number, its name, or the same expression."""
     if isinstance(expression, exp.Literal) and not expression.is_string and expression.this.isdigit():
         raise refused("GROUP BY a position", "The statement is written anew, and positions may shift.", "Name the key.")
@@ -404,7 +404,7 @@ def _unique_names(names: list[str]) -> None:
         )
 
 
-def _whole(value: exp.Expression | None) -> int:
+def _whole(value: exp.Expr | None) -> int:
     if value is None:
         return 0
     negative = isinstance(value, exp.Neg)
@@ -421,7 +421,7 @@ def _whole(value: exp.Expression | None) -> int:
     return -int(literal.this) if negative else int(literal.this)
 
 
-def _fraction(value: exp.Expression | None) -> float:
+def _fraction(value: exp.Expr | None) -> float:
     try:
         number = float(value.this) if isinstance(value, exp.Literal) and not value.is_string else -1.0
     except ValueError:
@@ -433,7 +433,7 @@ def _fraction(value: exp.Expression | None) -> float:
     return number
 
 
-def _not_an_aggregate(expression: exp.Expression) -> Exception:
+def _not_an_aggregate(expression: exp.Expr) -> Exception:
     if isinstance(expression, exp.Window):
         return refused("a window function", "It computes a value for each record.", NEAREST["window function"])
     if isinstance(expression, (exp.Binary, exp.Case, exp.Cast)):
@@ -460,7 +460,7 @@ def _refuse_part(label: str) -> Exception:
     return refused(label, why, nearest)
 
 
-def _label(expression: exp.Expression) -> str:
+def _label(expression: exp.Expr) -> str:
     if isinstance(expression, exp.Anonymous):
         return f"the function {expression.name}"
     if isinstance(expression, exp.Func):

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from egress_gate.disclosure.sources import RowSource
 
 
-def check_row_expression(
-    expression: exp.Expression, source: RowSource, place: str, *, units_allowed: bool = False
-) -> None:
+def check_row_expression(expression: exp.Expr, source: RowSource, place: str, *, units_allowed: bool = False) -> None:
     """Raises DerivationRefused for a node outside the allow-list or for a use of the privacy unit, UnknownColumn for others."""
     for node in expression.walk():
         if isinstance(node, (exp.Subquery, exp.Select, exp.Exists, exp.SetOperation)):
@@ -51,7 +49,7 @@ def _check_column(column: exp.Column, source: RowSource, place: str, *, units_al
         )
 
 
-def _named(node: exp.Expression) -> str:
+def _named(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return f"the function {node.name}"
     if isinstance(node, exp.Func):

@@ -58,9 +58,9 @@ def _statistics(derivation: Derivation, unit: exp.Column) -> str:
     return _by_unit(base.sql(dialect=DIALECT), keys, measures, sets)
 
 
-def _argument(one: Aggregate) -> exp.Expression:
+def _argument(one: Aggregate) -> exp.Expr:
     """What a row contributes to an aggregate: its argument where the filter keeps it, else nothing."""
-    argument: exp.Expression = exp.Literal.number(1)
+    argument: exp.Expr = exp.Literal.number(1)
     if one.argument is not None:
         argument = one.argument.copy()
     if one.func in NUMERIC:

@@ -28,8 +28,8 @@ class Relation:
     units: tuple[str, ...]
     unit_names: frozenset[str]  # columns that ARE the unit, unchanged
     tables: tuple[TableSchema, ...]
-    expression: exp.Expression  # with the hidden unit columns
-    plain: exp.Expression  # as people read it
+    expression: exp.Expr  # with the hidden unit columns
+    plain: exp.Expr  # as people read it
 
 
 @dataclass
@@ -104,7 +104,7 @@ class RowSource:
         relation = self.resolve(column)
         return next(flag for name, flag in relation.columns.items() if name.casefold() == column.name.casefold())
 
-    def is_unit(self, expression: exp.Expression) -> bool:
+    def is_unit(self, expression: exp.Expr) -> bool:
         """Whether the expression is a unit's column itself, so that counting it distinctly counts contributors."""
         if not isinstance(expression, exp.Column) or isinstance(expression.this, exp.Star):
             return False
@@ -112,7 +112,7 @@ class RowSource:
         return expression.name.casefold() in {n.casefold() for n in relation.unit_names}
 
 
-def text(expression: exp.Expression) -> str:
+def text(expression: exp.Expr) -> str:
     return expression.sql(dialect=DIALECT)
 
 
@@ -138,7 +138,7 @@ def read_source(
 
 
 def _add(
-    source: RowSource, part: exp.Expression, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]
+    source: RowSource, part: exp.Expr, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]
 ) -> None:
     if part.args.get("joins") or part.args.get("laterals") or part.args.get("pivots") or part.args.get("sample"):
         raise refused("this form of FROM", "Joins are written one after another.", "FROM a JOIN b ON a.x = b.x.")
@@ -191,7 +191,7 @@ def _table(part: exp.Table, catalogue: Mapping[str, TableSchema], named: Mapping
     return Relation(alias, columns, (table.unit_column,), units, (table,), expression, expression)
 
 
-def _named(subquery: exp.Expression, alias: str) -> exp.Expression:
+def _named(subquery: exp.Expr, alias: str) -> exp.Expr:
     """The subquery behind a WITH name, under the alias it has here."""
     made = subquery.copy()
     made.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
@@ -199,7 +199,7 @@ def _named(subquery: exp.Expression, alias: str) -> exp.Expression:
 
 
 def _projection(
-    query: exp.Expression, alias: str, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]
+    query: exp.Expr, alias: str, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]
 ) -> Relation:
     """A subquery that only projects and filters, written anew with its hidden unit columns."""
     if not isinstance(query, exp.Select):
@@ -281,7 +281,7 @@ def _column_in(relations: list[Relation], name: str) -> tuple[Relation, str]:
     raise UnknownColumn(f"There is no column {name} to join on.", why="Both sides need it.", do="Use ON a.x = b.y.")
 
 
-def _read_condition(source: RowSource, condition: exp.Expression) -> None:
+def _read_condition(source: RowSource, condition: exp.Expr) -> None:
     condition = condition.unnest()
     if (
         isinstance(condition, exp.EQ)

@@ -1,6 +1,7 @@
 """Runs a measuring plan in DuckDB. Stand-alone: the standard library and duckdb, the same file in the sealed container and outside.
 
-Reads one JSON job on standard input, writes one JSON answer on standard output. The engine reads exactly the files of the job: external access
+Reads one JSON job on standard input, writes one JSON answer on standard output. The engine reads exactly the files of the job:
+external access
 is switched off and the configuration locked before any statement of the plan runs. An error's public text never holds data.
 """
 
@@ -76,7 +77,7 @@ def prepare(con: duckdb.DuckDBPyConnection, tables: list[dict[str, Any]], limits
     for table in tables:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table['dataset'])}")
         name = f"{quoted(table['dataset'])}.{quoted(table['name'])}"
-        con.execute(f"CREATE VIEW {name} AS SELECT {columns(table)} FROM {reader(table)}")
+        con.execute(f"CREATE VIEW {name} AS SELECT {columns(table)} FROM {reader(table)}")  # noqa: S608 - quoted names
     con.execute("SET enable_external_access=false")
     con.execute("SET lock_configuration=true")
 

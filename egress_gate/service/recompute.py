@@ -1,0 +1,117 @@
+"""The gate's recomputer: parse, measure in the sealed verifier, judge, audit. Where the gate meets `disclosure` and `verifier`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from egress_gate.disclosure.catalogue import TableSchema
+from egress_gate.disclosure.derivation import Derivation, parse
+from egress_gate.disclosure.judge import JudgedCell as Judged
+from egress_gate.disclosure.judge import Judgement, judge
+from egress_gate.disclosure.plan import plan
+from egress_gate.disclosure.rules import Parameters
+from egress_gate.disclosure.tabulation import Tabulation, tabulate
+from egress_gate.domain.finding import Finding, Severity
+from egress_gate.service.errors import RecomputerAway
+from egress_gate.service.joint import JointAudit, joint_audit
+from egress_gate.service.ports import Assessment, JudgedCell, Question, SourceTable
+from egress_gate.verifier.container import SealedContainer
+from egress_gate.verifier.port import Limits, Measured, Runner, TableFile, VerifierAway
+from installation.settings import Settings
+
+SEARCH_SECONDS = 10.0
+
+
+class SealedRecomputer:
+    """`service.ports.Recomputer` over a runner; by default the sealed container."""
+
+    def __init__(
+        self, settings: Settings, runner: Runner | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._runner = runner or SealedContainer(settings)
+        self._limits = Limits(memory=settings.sandbox.memory // 2)
+        self._clock = clock
+
+    def parse(self, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, tuple[str, ...]]:
+        """Canonical SQL and the dataset versions it reads. Raises the faults of `disclosure.errors`."""
+        derivation = parse(sql, catalogue(sources))
+        return derivation.canonical_sql(), versions(derivation, sources)
+
+    def assess(self, question: Question, /) -> Assessment:
+        """Raises RecomputerAway when the verifier could not run, the faults of `disclosure` and `verifier` when it refused."""
+        begun = self._clock()
+        derivation = parse(question.sql, catalogue(question.sources))
+        measured, table = self._measure(derivation, question.sources)
+        computed = self._clock()
+        deadline = computed + SEARCH_SECONDS
+        judged = judge(
+            derivation,
+            table,
+            Parameters.read(question.parameters),
+            protect=question.protect,
+            left=lambda: max(0.0, deadline - self._clock()),
+            expected=question.expected,
+        )
+        decided = self._clock()
+        audit = joint_audit(
+            derivation, judged, question.earlier, question.sources, self._runner, self._limits, self._clock
+        )
+        seconds = {
+            "recompute": computed - begun,
+            "rules": decided - computed,
+            "audit": self._clock() - decided,
+            **measured.seconds,
+        }
+        return _assessment(derivation, question, judged, audit, seconds)
+
+    def _measure(self, derivation: Derivation, sources: Sequence[SourceTable]) -> tuple[Measured, Tabulation]:
+        files = [_file(t) for t in sources if t.key in {s.key for s in derivation.tables}]
+        try:
+            measured = self._runner.measure(plan(derivation), files, self._limits)
+        except VerifierAway as away:
+            raise RecomputerAway(away.what, why=away.why, do=away.do, private=away.private) from away
+        return measured, tabulate(derivation, measured.values, measured.statistics)
+
+
+def catalogue(sources: Sequence[SourceTable]) -> dict[str, TableSchema]:
+    """The granted tables as a derivation sees them."""
+    return {
+        t.key: TableSchema(t.dataset, t.name, {str(c["name"]): str(c.get("type", "")) for c in t.columns}, t.unit)
+        for t in sources
+    }
+
+
+def versions(derivation: Derivation, sources: Sequence[SourceTable]) -> tuple[str, ...]:
+    used = {t.key for t in derivation.tables}
+    return tuple(sorted({t.version for t in sources if t.key in used}))
+
+
+def _file(table: SourceTable) -> TableFile:
+    return TableFile(table.dataset, table.name, table.path, table.unit)
+
+
+def _assessment(
+    derivation: Derivation, question: Question, judged: Judgement, audit: JointAudit, seconds: Mapping[str, float]
+) -> Assessment:
+    findings = [Finding(f.rule, Severity(f.severity), f.cells, dict(f.figures)) for f in judged.findings]
+    return Assessment(
+        canonical_sql=derivation.canonical_sql(),
+        versions=versions(derivation, question.sources),
+        keys=tuple(k.name for k in derivation.keys),
+        values=tuple(a.name for a in derivation.aggregates),
+        cells=tuple(_cell(j) for j in judged.cells),
+        findings=(*findings, *audit.findings),
+        audit_verdict=audit.verdict,
+        audit=audit.details,
+        completed=judged.completed and audit.completed,
+        protected=judged.protected,
+        seconds=dict(seconds),
+    )
+
+
+def _cell(judged: Judged) -> JudgedCell:
+    cell = judged.cell
+    key: dict[str, Any] = {name: None if name in cell.totals else value for name, value in cell.key.items()}
+    return JudgedCell(key, dict(cell.values), cell.contributors, judged.rules, judged.suppressed)

@@ -1,0 +1,128 @@
+"""The program inside a sealed container: no network, no capability, read-only root, only the tables of its plan, read-only.
+
+The hardening is the sandbox's own, written by the workbench at start (`verifier-profile.json`), because the gate imports nothing of
+provisioning. The program is handed in as a read-only file, so that what ran is what this checkout holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import socket
+import threading
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+from requests.exceptions import RequestException
+
+from egress_gate.disclosure.plan import Plan
+from egress_gate.verifier.port import MAX_ANSWER, PROGRAM, Limits, Measured, TableFile, VerifierAway, job, read_answer
+from installation.settings import Settings
+
+_INSIDE = "/data"
+
+
+class SealedContainer:
+    """One container for one plan, removed when it has answered."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._profile = settings.home / "verifier-profile.json"
+
+    def measure(self, plan: Plan, tables: Sequence[TableFile], limits: Limits) -> Measured:
+        inside = [f"{_INSIDE}/{number}.{t.format}" for number, t in enumerate(tables)]
+        data = job(plan, tables, limits, inside)
+        try:
+            client = docker.from_env(timeout=int(limits.seconds) + 30)
+        except DockerException as away:
+            raise _away("The container engine does not answer.", away) from away
+        with contextlib.closing(client):
+            try:
+                made = client.api.create_container(**self._arguments(tables, inside))
+                container = str(made["Id"])
+            except (DockerException, RequestException, OSError, ValueError) as away:
+                raise _away("The verifier's container was not made.", away) from away
+            try:
+                return read_answer(*_converse(client, container, data, limits.seconds + 20))
+            except (DockerException, RequestException, OSError) as away:
+                raise _away("The verifier's container did not run.", away) from away
+            finally:
+                with contextlib.suppress(NotFound, APIError, DockerException, RequestException):
+                    client.api.remove_container(container, force=True, v=True)
+
+    def _arguments(self, tables: Sequence[TableFile], inside: Sequence[str]) -> dict[str, Any]:
+        arguments: dict[str, Any] = copy.deepcopy(json.loads(self._profile.read_text("utf-8")))
+        host = arguments["host_config"]
+        binds = [f"{PROGRAM.resolve()}:/verifier.py:ro"]
+        binds += [f"{Path(t.path).resolve()}:{place}:ro" for t, place in zip(tables, inside, strict=True)]
+        host["Binds"] = [*(host.get("Binds") or []), *binds]
+        arguments |= {
+            "command": ["/verifier.py"],
+            "entrypoint": ["python3", "-I"],
+            "name": f"{self._settings.sandbox.container_prefix}-verifier-{uuid.uuid4().hex[:12]}",
+            "stdin_open": True,
+            "host_config": host | {"LogConfig": {"Type": "none", "Config": {}}},
+            "tty": False,
+        }
+        return arguments
+
+
+def _converse(client: docker.DockerClient, container: str, data: bytes, patience: float) -> tuple[bytes, bytes]:
+    """Hand the job in on standard input and read both streams to their end. A container that takes too long is killed.
+
+    The streams come from the attached socket and not from the engine's log, which is small and would cut an answer.
+    """
+    attached = client.api.attach_socket(container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+    raw: socket.socket = getattr(attached, "_sock", attached)
+    raw.settimeout(patience + 10)
+    timer = threading.Timer(patience, _kill, (client, container))
+    timer.daemon = True
+    try:
+        client.api.start(container)
+        timer.start()
+        raw.sendall(data)
+        raw.shutdown(socket.SHUT_WR)
+        return _streams(raw)
+    finally:
+        timer.cancel()
+        attached.close()
+
+
+def _streams(raw: socket.socket) -> tuple[bytes, bytes]:
+    """Standard output and error from the engine's frames: stream number, three zeros, length, bytes."""
+    streams: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
+    while len(header := _exactly(raw, 8)) == 8:
+        chunk = _exactly(raw, int.from_bytes(header[4:], "big"))
+        stream = streams.get(header[0])
+        if stream is not None and len(stream) <= MAX_ANSWER:
+            stream += chunk
+    return bytes(streams[1]), bytes(streams[2])
+
+
+def _exactly(raw: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        chunk = raw.recv(min(65536, size - len(parts)))
+        if not chunk:
+            break
+        parts += chunk
+    return bytes(parts)
+
+
+def _kill(client: docker.DockerClient, container: str) -> None:
+    with contextlib.suppress(DockerException, RequestException):
+        client.api.kill(container)
+
+
+def _away(why: str, cause: Exception) -> VerifierAway:
+    return VerifierAway(
+        "The table could not be recomputed just now.",
+        why=why,
+        do="Nothing is lost: it is tried again.",
+        private=repr(cause),
+    )

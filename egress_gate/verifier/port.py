@@ -1,0 +1,101 @@
+"""The port: run a plan over tables; rows come back, or a fault in two voices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from egress_gate.disclosure.plan import Plan
+from installation.fault import Fault
+
+PROGRAM = Path(__file__).with_name("execute.py")
+MAX_ANSWER = 64 * 1024 * 1024
+
+
+class VerifierAway(Fault):
+    """The verifier could not be run; the request waits and is tried again."""
+
+    code = "verifier-away"
+
+
+class VerifierRefused(Fault):
+    """The verifier ran and could not compute the table: it took too long, needed too much, or the engine refused it."""
+
+    code = "verifier-refused"
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One table as a file: its names, the privacy unit's column (None: each row its own), and the format."""
+
+    dataset: str
+    name: str
+    path: Path
+    unit: str | None
+    format: str = "parquet"
+
+
+@dataclass(frozen=True)
+class Limits:
+    seconds: float = 120.0
+    memory: int = 1024**3
+    cells: int = 50_000
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    values: list[list[Any]]
+    statistics: list[list[list[Any]]]
+    seconds: dict[str, float]
+    engine: str
+
+
+class Runner(Protocol):
+    def measure(self, plan: Plan, tables: Sequence[TableFile], limits: Limits) -> Measured:
+        """Raises VerifierAway or VerifierRefused."""
+        ...
+
+
+def job(plan: Plan, tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) -> bytes:
+    """The job as the program reads it; ``paths`` are the tables' places where it runs."""
+    return json.dumps(
+        {
+            "tables": [
+                {"dataset": t.dataset, "name": t.name, "path": path, "unit": t.unit, "format": t.format}
+                for t, path in zip(tables, paths, strict=True)
+            ],
+            "values": plan.values,
+            "statistics": list(plan.statistics),
+            "limits": {
+                "seconds": limits.seconds,
+                "memory": limits.memory,
+                "cells": limits.cells,
+                "threads": limits.threads,
+            },
+        }
+    ).encode()
+
+
+def read_answer(data: bytes, errors: bytes) -> Measured:
+    """What the program wrote. Raises VerifierRefused for its own refusals, VerifierAway for anything unreadable."""
+    try:
+        found = json.loads(data) if len(data) <= MAX_ANSWER else {}
+        if "error" in found:
+            raise VerifierRefused(
+                "The table was not computed.",
+                why=str(found.get("what", "")),
+                do="Make it smaller, or correct what the message names.",
+                private=str(found.get("private", "")),
+            )
+        return Measured(found["values"], found["statistics"], dict(found["seconds"]), str(found["engine"]))
+    except (ValueError, KeyError, TypeError) as broken:
+        raise VerifierAway(
+            "The table could not be recomputed just now.",
+            why="The verifier ended without an answer.",
+            do="Nothing is lost: it is tried again.",
+            private=errors.decode("utf-8", "replace")[-2000:],
+        ) from broken
