@@ -52,6 +52,7 @@ class Building:
         for sandbox in self._door.sandboxes:
             await self.close(sandbox.id)
         await self._gate.close()
+        await self._hub.close()
         await self._trail.flush()
 
     async def _serve_public(self) -> None:

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
+import aiohttp
+from jupyterhub.httpclient import JupyterHubHTTPClient, fetch
 from jupyterhub.services.auth import HubOAuth
 from tornado.web import HTTPError
 
@@ -30,6 +32,9 @@ class Hub(Protocol):
 
     async def report_activity(self, sandbox: Sandbox, at: datetime) -> None:
         """Tell the hub that this server is in use. Raises HubAway."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +107,14 @@ class JupyterHub:
     async def token_for_code(self, code: str, verifier: str) -> str:
         try:
             token: str = await self._oauth.token_for_code(code, code_verifier=verifier, sync=False)
-        except HTTPError as error:
+        except (HTTPError, ValueError, KeyError) as error:
             raise _away(str(error)) from error
         return token
 
     async def person_of(self, token: str) -> str | None:
         try:
             found: dict[str, Any] | None = await self._oauth.user_for_token(token, use_cache=False, sync=False)
-        except HTTPError as error:
+        except (HTTPError, ValueError, KeyError) as error:
             raise _away(str(error)) from error
         if not found or found.get("kind") != "user":
             return None
@@ -119,7 +124,14 @@ class JupyterHub:
         url = f"{self._address.api_url}/users/{quote(sandbox.person, safe='@~')}/activity"
         moment = stamp(at)
         body = {"last_activity": moment, "servers": {sandbox.server_name: {"last_activity": moment}}}
+        headers = {"Authorization": f"token {self._address.api_token}"}
         try:
-            await self._oauth._api_request("POST", url, json=body)
-        except HTTPError as error:
+            answer = await fetch(url, method="POST", raise_for_status=False, headers=headers, json=body)
+            answer.release()
+        except (aiohttp.ClientError, OSError) as error:
             raise _away(str(error)) from error
+        if answer.status >= 400:
+            raise _away(f"activity: status {answer.status}")
+
+    async def close(self) -> None:
+        await JupyterHubHTTPClient.loop_instance().close()

@@ -66,6 +66,9 @@ class FakeHub:
         self._answer()
         self.told.append((sandbox.person, at))
 
+    async def close(self) -> None:
+        self.silent = True
+
     def _answer(self) -> None:
         self.asked += 1
         if self.silent:
