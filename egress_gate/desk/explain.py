@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
@@ -23,11 +24,8 @@ _FUNCTIONS = {
 
 def sentence(sql: str | None) -> str:
     """One sentence, or nothing when the SQL is not of the plain kind that has one."""
-    try:
-        tree = sqlglot.parse_one(sql or "", dialect="duckdb")
-    except SqlglotError:
-        return ""
-    if not isinstance(tree, exp.Select):
+    tree = _parsed(sql)
+    if tree is None:
         return ""
     measures = _join([_measure(e) for e in tree.expressions if e.find(exp.AggFunc)])
     keys = _join([_name(e) for e in tree.expressions if not e.find(exp.AggFunc)])
@@ -38,6 +36,47 @@ def sentence(sql: str | None) -> str:
     said += f", from {tables}" if tables else ""
     said += f", where {where.this.sql(dialect='duckdb')}" if where else ""
     return said + "."
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How two tables over the same data relate: what they break down by, and whether they look at the same records."""
+
+    shared: tuple[str, ...]
+    only_new: tuple[str, ...]
+    only_earlier: tuple[str, ...]
+    same_records: bool
+
+
+def overlap(new: str | None, earlier: str) -> Overlap | None:
+    """None when one of them cannot be read."""
+    one, other = _parsed(new), _parsed(earlier)
+    if one is None or other is None:
+        return None
+    mine, theirs = _keys(one), _keys(other)
+    return Overlap(
+        tuple(k for k in mine if k in theirs),
+        tuple(k for k in mine if k not in theirs),
+        tuple(k for k in theirs if k not in mine),
+        _where(one) == _where(other),
+    )
+
+
+def _parsed(sql: str | None) -> exp.Select | None:
+    try:
+        tree = sqlglot.parse_one(sql or "", dialect="duckdb")
+    except SqlglotError:
+        return None
+    return tree if isinstance(tree, exp.Select) else None
+
+
+def _keys(tree: exp.Select) -> list[str]:
+    return [_name(e) for e in tree.expressions if not e.find(exp.AggFunc)]
+
+
+def _where(tree: exp.Select) -> str:
+    where = tree.args.get("where")
+    return str(where.this.sql(dialect="duckdb", normalize=True)) if where else ""
 
 
 def _measure(expression: exp.Expression) -> str:

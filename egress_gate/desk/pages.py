@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
@@ -17,17 +18,41 @@ from egress_gate.domain.request import State
 from egress_gate.domain.review import ReviewVerdict
 from egress_gate.policy.ask import may
 from egress_gate.service.converse import say
+from egress_gate.service.delegate import lend, take_back
 from egress_gate.service.deliver import revoke
-from egress_gate.service.errors import NotAllowed
+from egress_gate.service.errors import Malformed, NotAllowed
+from egress_gate.service.replay import replay
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import withdraw
+from egress_gate.service.trace import trace
 from egress_gate.service.verify import verify_ledger
 from egress_gate.store import catalogue, overview, views
 from egress_gate.store.messages import Audience
+from store.clock import stamp
 
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 PageNumber = Annotated[int, Query(ge=1, le=100_000)]
 Text = Annotated[str, Form(max_length=8000)]
+Short = Annotated[str, Form(max_length=200)]
+ITEM_FIELD = "item:"
+
+
+async def item_verdicts(request: Request) -> dict[str, ReviewVerdict]:
+    """The verdict on each output, from the form's fields ``item:NAME``. Raises Malformed for another word."""
+    form = await request.form()
+    try:
+        return {
+            name.removeprefix(ITEM_FIELD): ReviewVerdict(str(value))
+            for name, value in form.items()
+            if name.startswith(ITEM_FIELD) and value
+        }
+    except ValueError as bad:
+        raise Malformed(
+            "The verdict on an output could not be read.", why="It is approve, return or reject.", do="Reload the page."
+        ) from bad
+
+
+ItemVerdicts = Annotated[dict[str, ReviewVerdict], Depends(item_verdicts)]
 
 
 @pages.get("/")
@@ -70,7 +95,11 @@ def requests_list(
 @pages.get("/requests/{name}")
 def request_page(request: Request, visitor: SignedIn, desk: TheDesk, name: Name) -> Response:
     view = request_view(desk, visitor, number_of(name))
-    return render(request, visitor, "request.html", view=view, now=desk.clock())
+    following = None
+    if view.buttons:
+        with desk.gate.store.read() as c:
+            following = views.next_in_queue(c, visitor.person, view.request.id)
+    return render(request, visitor, "request.html", view=view, following=following, now=desk.clock())
 
 
 @pages.post("/requests/{name}/review")
@@ -81,8 +110,9 @@ def give_review(
     verdict: Annotated[ReviewVerdict, Form()],
     reason: Text,
     revision: Annotated[int, Form(ge=1, le=10**6)],
+    items: ItemVerdicts,
 ) -> Response:
-    review(desk.gate, visitor.person, number_of(name), Opinion(verdict, reason), desk.clock(), revision)
+    review(desk.gate, visitor.person, number_of(name), Opinion(verdict, reason, items), desk.clock(), revision)
     return RedirectResponse(f"{desk.prefix}requests/{name}", 303)
 
 
@@ -105,6 +135,53 @@ def releases_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Respons
     with desk.gate.store.read() as c:
         found = views.release_lines(c, visitor.person)
     return render(request, visitor, "releases.html", releases=found)
+
+
+@pages.get("/releases/{number}/trace")
+def trace_page(request: Request, visitor: SignedIn, desk: TheDesk, number: ReleaseId) -> Response:
+    """A release traced back to data, code, checks, policy and people."""
+    found = trace(desk.gate, visitor.person, number, desk.clock())
+    return render(request, visitor, "trace.html", trace=found)
+
+
+@pages.get("/votes")
+def votes_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+    """Which votes a steward holds, lent and borrowed."""
+    if not visitor.is_one_of("stewards"):
+        raise not_for_you("This page", "stewards")
+    with desk.gate.store.read() as c:
+        held = catalogue.datasets_of_steward(c, visitor.person.name)
+        lent = catalogue.delegations(c, visitor.person.name)
+    return render(request, visitor, "votes.html", held=held, lent=lent, now=stamp(desk.clock()))
+
+
+@pages.post("/votes")
+def lend_vote(
+    visitor: SignedIn, desk: TheDesk, dataset: Short, delegate: Short, until: Annotated[date, Form()]
+) -> Response:
+    end = datetime.combine(until, time.max, tzinfo=UTC)
+    lend(desk.gate, visitor.person, dataset, delegate.strip(), end, desk.clock())
+    return RedirectResponse(f"{desk.prefix}votes", 303)
+
+
+@pages.post("/votes/{number}/end")
+def end_vote(visitor: SignedIn, desk: TheDesk, number: ReleaseId) -> Response:
+    take_back(desk.gate, visitor.person, number, desk.clock())
+    return RedirectResponse(f"{desk.prefix}votes", 303)
+
+
+@pages.get("/policy")
+def policy_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+    """What the policies in force would say today about every recorded decision."""
+    may(desk.gate.engine, visitor.person, "view_admin", desk.clock()).require("see the policy page")
+    return render(request, visitor, "policy.html", report=None)
+
+
+@pages.post("/policy/replay")
+def policy_replay(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+    may(desk.gate.engine, visitor.person, "view_admin", desk.clock()).require("see the policy page")
+    report = replay(desk.gate.store, desk.gate.blobs, desk.gate.engine)
+    return render(request, visitor, "policy.html", report=report)
 
 
 @pages.get("/releases/{number}/download")

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from egress_gate.desk.context import Visitor, desk_of, theme_of, voice_of
+from egress_gate.desk.explain import overlap
 from egress_gate.desk.i18n import LANGUAGES, Voice
 from egress_gate.domain.request import State
 from egress_gate.store.views import HIGH, MEDIUM
@@ -52,6 +53,7 @@ def environment() -> Environment:
         band=lambda risk: "high" if risk >= HIGH else "medium" if risk >= MEDIUM else "low",
         json_lines=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
         languages=LANGUAGES,
+        overlap=overlap,
     )
     return made
 

@@ -182,6 +182,8 @@ def _desk_allows(action: str, person: dict[str, Any], facts: dict[str, Any]) -> 
         return (own or person["name"] in request["project_members"]) and not facts["release"]["revoked"]
     if action == "revoke":
         return _steward_of_data(person, request) and not own
+    if action == "grant":
+        return "stewards" in groups and person["name"] in facts["dataset"]["stewards"]
     if action == "view_ledger":
         return "auditors" in groups
     if action == "view_admin":

@@ -90,6 +90,35 @@ def members(c: Connection, project: str) -> tuple[str, ...]:
     return tuple(r.person for r in c.execute(query))
 
 
+def datasets_of_steward(c: Connection, person: str) -> tuple[str, ...]:
+    held = s.dataset_steward
+    return tuple(r.dataset for r in c.execute(select(held).where(held.c.person == person).order_by(held.c.dataset)))
+
+
+@dataclass(frozen=True)
+class DelegationRow:
+    id: int
+    dataset: str
+    steward: str
+    delegate: str
+    given_at: str
+    until_at: str
+    ended_at: str | None
+
+    def in_force(self, now: str) -> bool:
+        return self.ended_at is None and self.given_at <= now < self.until_at
+
+
+def delegations(c: Connection, person: str) -> tuple[DelegationRow, ...]:
+    """Those this person gave or received, newest first."""
+    table = s.delegation
+    query = select(table).where((table.c.steward == person) | (table.c.delegate == person)).order_by(table.c.id.desc())
+    return tuple(
+        DelegationRow(r.id, r.dataset, r.steward, r.delegate, r.given_at, r.until_at, r.ended_at)
+        for r in c.execute(query.limit(200))
+    )
+
+
 @dataclass(frozen=True)
 class ProjectRow:
     name: str

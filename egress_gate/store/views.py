@@ -73,6 +73,27 @@ def queue(c: Connection, person: Person, state: State | None = State.IN_REVIEW, 
     )
 
 
+def next_in_queue(c: Connection, person: Person, after: int) -> RequestRow | None:
+    """The first request of the queue that is not `after` and that this person has not reviewed."""
+    table, spoken = s.release_request, s.review
+    seen = (
+        select(spoken.c.id)
+        .where(spoken.c.request == table.c.id, spoken.c.revision == table.c.revision, spoken.c.reviewer == person.name)
+        .exists()
+    )
+    wanted = and_(
+        scope(person),
+        table.c.state == State.IN_REVIEW.value,
+        table.c.author != person.name,
+        table.c.id != after,
+        ~seen,
+    )
+    row = c.execute(
+        select(table).where(wanted).order_by(_band().desc(), table.c.updated_at, table.c.id).limit(1)
+    ).first()
+    return request_from(row) if row else None
+
+
 def own(c: Connection, person: Person, state: State | None = None, number: int = 1) -> Page:
     table = s.release_request
     wanted = table.c.author == person.name
