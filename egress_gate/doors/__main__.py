@@ -50,6 +50,7 @@ async def run(settings: Settings) -> None:
     finally:
         preparing.cancel()
         await building.stop()
+        database.close()
 
 
 async def prepare(settings: Settings, door: SessionDoor) -> None:
