@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verify a Glovebox release or an exported ledger, with this one file and Python's standard library, offline.
 
-    python3 glovebox_verify.py RELEASE.zip  --key KEY
+    python3 glovebox_verify.py RELEASE.zip  --key KEY [--ledger LEDGER.jsonl]
     python3 glovebox_verify.py LEDGER.jsonl --key KEY [--kept CHECKPOINTS]
 
 KEY is the installation's public key (``name+id+base64``) or a file that holds it. Get it from the installation's people,
@@ -275,8 +275,11 @@ def read_entry(body, seq):
 
 
 # ---- an exported ledger -------------------------------------------------------------------------------------------------------
-def verify_ledger(path, key, kept):
-    """(number of entries that hold, newest checkpoint). Raises Wrong, naming the first entry that does not hold."""
+def verify_ledger(path, key, kept, look=lambda entry: None):
+    """(number of entries that hold, newest checkpoint). Raises Wrong, naming the first entry that does not hold.
+
+    ``look`` is shown every entry; believe what it saw only when this returns.
+    """
     remembered, tree, newest = {}, Tree(), ""
     for note in kept:
         size, root = open_checkpoint(note, key)
@@ -289,11 +292,12 @@ def verify_ledger(path, key, kept):
                 break
             number = tree.size
             try:
-                newest = take_line(line, tree, key)
+                newest, entry = take_line(line, tree, key)
                 if remembered.get(tree.size, tree.root()) != tree.root():
                     raise Wrong("the log does not extend a checkpoint that was kept: its history was rewritten")
             except Wrong as wrong:
                 raise Wrong(f"Entry {number}: {wrong}") from None
+            look(entry)
     if max(remembered, default=0) > tree.size:
         raise Wrong(f"Entry {tree.size}: the log ends here, but a kept checkpoint covers {max(remembered)} entries")
     return tree.size, newest
@@ -321,9 +325,9 @@ def take_line(line, tree, key):
     after.append(leaf)
     if open_checkpoint(checkpoint, key) != (after.size, after.root()):
         raise Wrong("it was altered: the tree ending with it is not the one that was signed")
-    read_entry(body, seq)
+    entry = read_entry(body, seq)
     tree.size, tree.roots = after.size, after.roots
-    return checkpoint
+    return checkpoint, entry
 
 
 def read_kept(path):
@@ -389,6 +393,22 @@ def verify_release(data, key):
     check_files(statement.get("files"), members)
     check_record(statement)
     return statement, key
+
+
+def look_up(path, key, kept, data, statement):
+    """What a newer export says of the release. Raises Wrong unless it extends the release's own checkpoint, or if revoked."""
+    receipt = json.loads(unpack(data)["certificate.json"])["receipt"]
+    downloads, revoked = [], []
+
+    def look(entry):
+        if entry["subject"].get("request") == statement["request"] and entry["seq"] > receipt["seq"]:
+            {"release.downloaded": downloads, "release.revoked": revoked}.get(entry["kind"], []).append(entry)
+
+    size, newest = verify_ledger(path, key, [*kept, receipt["checkpoint"]], look)
+    if revoked:
+        first = revoked[0]
+        raise Wrong(f"it was revoked: entry {first['seq']}, by {first['actor']} at {first['time']}")
+    return size, newest, [{"person": e["actor"], "time": e["time"], "entry": e["seq"]} for e in downloads]
 
 
 def check_receipt(receipt, digest, request, key):
@@ -503,7 +523,7 @@ def say_release(statement, key, given):
 
 def answer(arguments):
     """(facts, lines). Raises Wrong and OSError."""
-    key = read_key(arguments.key)
+    key, kept = read_key(arguments.key), read_kept(arguments.kept) if arguments.kept else []
     with open(arguments.file, "rb") as file:
         is_zip = file.read(2) == b"PK"
     if is_zip:
@@ -511,10 +531,16 @@ def answer(arguments):
             data = file.read(MAX_FILE + 1)
         statement, used = verify_release(data, key)
         facts = {"ok": True, "kind": "release", "key": used.text, "key_given": key is not None, "statement": statement}
-        return facts, list(say_release(statement, used, key is not None))
+        lines = list(say_release(statement, used, key is not None))
+        if arguments.ledger:
+            size, newest, downloads = look_up(arguments.ledger, used, kept, data, statement)
+            facts.update(entries=size, checkpoint=newest, downloads=downloads)
+            lines += [f"download  by {d['person']} at {d['time']}, entry {d['entry']}" for d in downloads]
+            lines.append(f"not revoked in the ledger's {size} entries")
+        return facts, lines
     if key is None:
         raise Wrong("a ledger is verified with a key: give --key")
-    size, newest = verify_ledger(arguments.file, key, read_kept(arguments.kept) if arguments.kept else [])
+    size, newest = verify_ledger(arguments.file, key, kept)
     facts = {"ok": True, "kind": "ledger", "key": key.text, "key_given": True, "entries": size, "checkpoint": newest}
     return facts, [
         f"{size} entries: every hash, signature and checkpoint holds.",
@@ -531,6 +557,7 @@ def main(argv=None):
     parser.add_argument("file")
     parser.add_argument("--key", help="the installation's public key, or a file that holds it")
     parser.add_argument("--kept", help="a file of checkpoints you kept: the ledger must extend each of them")
+    parser.add_argument("--ledger", help="with a release: a newer exported ledger, to see whether it was revoked")
     parser.add_argument("--json", action="store_true", help="answer as JSON")
     arguments = parser.parse_args(argv)
     try:

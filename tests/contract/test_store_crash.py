@@ -85,3 +85,19 @@ def test_what_was_acknowledged_survives_every_kill(tmp_path: Path) -> None:
         assert sorted(rows) == list(range(1, len(rows) + 1))
         db.close()
     assert acknowledged > ROUNDS
+
+
+def test_processes_that_start_together_make_one_key_and_one_schema(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from installation.settings import Settings; " + (
+        "from store.database import Database; sys.stdin.readline(); print(Database.open(Settings(home=Path(sys.argv[1]))).verifier)"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "home")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT,
+        )
+        for _ in range(5)
+    ]  # fmt: skip
+    answers = [process.communicate("\n", timeout=120) for process in started]
+    assert [process.returncode for process in started] == [0] * 5, answers
+    assert len({said for said, _ in answers}) == 1

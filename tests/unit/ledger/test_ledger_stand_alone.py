@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from installation.settings import CHECKOUT
-from ledger import export
+from ledger import certificate, export
 from ledger.entry import Entry, encode
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import Checkpoint, Verifier
 from ledger.verify import Leaf, verify_log
-from tests.unit.ledger.release_case import SIGNER, TIME, release, stand_alone
+from tests.unit.ledger.release_case import SIGNER, TIME, facts, log_with, members, release, stand_alone
 
 ALONE = stand_alone()
 FILE = Path(CHECKOUT) / "verifier" / "glovebox_verify.py"
@@ -145,6 +145,45 @@ def test_the_command_verifies_a_release(tmp_path: Path) -> None:
     assert (untold.returncode, "BUT this key came from the file itself" in untold.stdout) == (0, True)
     path.write_bytes(release().replace(b"9000", b"9001"))
     assert run(path, "--key", key).returncode == 1
+
+
+def later(log: list[bytes], *entries: Entry) -> list[bytes]:
+    return [*log, *(encode(entry, seq=len(log) + i, time=TIME) for i, entry in enumerate(entries))]
+
+
+@dataclass
+class Bodies:
+    bodies: list[bytes]
+
+    def leaves(self) -> Iterator[Leaf]:
+        tree = Frontier()
+        for seq, body in enumerate(self.bodies):
+            tree = tree.append(leaf_hash(body))
+            yield Leaf(seq, body, leaf_hash(body), Checkpoint(SIGNER.name, tree.size, tree.root()).sign(SIGNER))
+
+
+def test_a_newer_ledger_tells_whether_a_release_was_revoked(tmp_path: Path) -> None:
+    packed = members(facts())
+    statement = certificate.state(facts(), packed)
+    log = log_with(statement)
+    path, ledger = tmp_path / "R-17.zip", tmp_path / "ledger.jsonl"
+    path.write_bytes(certificate.pack(packed, certificate.seal(statement, SIGNER, log.receipt(2))))
+    ours, others = {"request": "R-17", "release": "1"}, {"request": "R-18", "release": "2"}
+    taken = later(log.bodies, Entry("release.downloaded", "ana", ours), Entry("release.revoked", "stella", others))
+
+    export.write(Bodies(taken), ledger)
+    good = run(path, "--key", SIGNER.verifier, "--ledger", ledger, "--json")
+    assert good.returncode == 0, good.stdout
+    assert json.loads(good.stdout)["downloads"] == [{"person": "ana", "time": TIME, "entry": 5}]
+
+    export.write(Bodies(later(taken, Entry("release.revoked", "stella", ours))), ledger)
+    revoked = run(path, "--key", SIGNER.verifier, "--ledger", ledger)
+    assert (revoked.returncode, "it was revoked: entry 7, by stella" in revoked.stdout) == (1, True)
+
+    for other, said in ((log.bodies[:3], "the log ends here"), (log_with(b"{}").bodies, "history was rewritten")):
+        export.write(Bodies(other), ledger)
+        answer = run(path, "--key", SIGNER.verifier, "--ledger", ledger)
+        assert (answer.returncode, said in answer.stdout) == (1, True), answer.stdout
 
 
 def test_a_wrong_question_is_told_apart_from_a_wrong_file(tmp_path: Path, exported: Path) -> None:
