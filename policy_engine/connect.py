@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from installation.settings import Settings
-from policy_engine.in_process import InProcess
 from policy_engine.opa_server import OpaServer
 from policy_engine.port import PolicyEngine, unavailable
 
@@ -11,6 +10,8 @@ from policy_engine.port import PolicyEngine, unavailable
 def connect(settings: Settings) -> PolicyEngine:
     """The engine named by ``policy_engine`` in the settings. Raises PolicyUnavailable when its token is missing."""
     if settings.policy_engine == "regopy":
+        from policy_engine.in_process import InProcess  # loads a C++ library that a process using OPA does not need
+
         return InProcess()
     token = settings.secrets / "opa.token"
     try:
