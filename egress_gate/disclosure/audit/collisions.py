@@ -40,7 +40,19 @@ def needed_releases(
                 owners.remove(owner)
         except (OutOfTime, SolverFailed):
             break
+    owners = sorted(set(owners) | _zeros_needed(system, bound.duals, rows, sign))
     return Needed(tuple(o for o in owners if o >= 0), -1 in owners)
+
+
+def _zeros_needed(system: System, duals: Floats, rows: Ints, sign: float) -> set[int]:
+    """Releases whose empty groups the proof leans on: without them its shadow would be negative somewhere."""
+    shadow = np.zeros(len(system.emptied_by))
+    layers = {(s.table, s.number): s.layer for s in system.sources}
+    for row in rows:
+        table, number, cell = system.origin[int(row)]
+        shadow[layers[table, number].cell_of == cell] += sign * duals[row]
+    leaning = (system.emptied_by >= -1) & (shadow < -_USED)
+    return {int(o) for o in np.unique(system.emptied_by[leaning])}
 
 
 def _still_short(

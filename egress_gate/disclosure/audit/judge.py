@@ -134,11 +134,15 @@ def _without(targets: Targets, system: System, covered: Ints) -> Ints:
 def _difference_findings(case: _Case) -> Ints:
     """Findings by subtraction; the atoms they account for."""
     covered: list[Ints] = []
+    seen: set[bytes] = set()
     everything = case.new + case.earlier
     largest = float("inf") if case.name != COUNT or case.atoms.measures else float(case.rules.threshold)
     units = case.atoms.contributors.astype(float)
     found = differences(case.truth, units, case.new, everything, largest, case.left)
     for difference in islice(found, _MOST_IMPLIED):
+        if difference.atoms.tobytes() in seen:
+            continue
+        seen.add(difference.atoms.tobytes())
         case.implied.append(_implied(case, difference))
         if _sensitive(case, difference) and len(case.findings) < case.rules.max_findings:
             case.findings.append(_subtracted(case, difference))

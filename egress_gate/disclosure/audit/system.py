@@ -23,6 +23,9 @@ class AuditInconsistent(Fault):
     code = "audit-inconsistent"
 
 
+_NOBODY = -2
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """A layer and where it is from; table -1 is the new one."""
@@ -58,6 +61,8 @@ class System:
     owner: Ints
     origin: tuple[tuple[int, int, int], ...]
     blocks: tuple[Block, ...]
+    emptied_by: Ints
+    sources: tuple[Source, ...]
 
     @property
     def atoms(self) -> int:
@@ -65,21 +70,30 @@ class System:
 
     @property
     def says_something(self) -> bool:
-        return bool((self.owner < 0).any())
+        """Whether the new table adds an equation or empties a set that was not known to be empty."""
+        return bool((self.owner < 0).any() or (self.emptied_by == -1).any())
 
 
 def assemble(truth: Floats, atom_low: float, sources: Sequence[Source]) -> System:
     """The system of one quantity. Raises AuditInconsistent when a published figure is not the data's."""
-    emptied = np.zeros(len(truth), dtype=bool)
-    if atom_low >= 0:
-        for source in sources:
-            zero = np.append(source.layer.high <= 0, False)
-            emptied |= zero[source.layer.cell_of]
+    emptied_by = _emptied(len(truth), atom_low, sources)
+    emptied = emptied_by > _NOBODY
     if np.any(np.abs(truth[emptied]) > 1e-6):
         raise _disagrees("A group that a release shows as empty has records.")
     columns = np.flatnonzero(~emptied)
     blocks = _blocks(columns, _told_apart(sources), truth)
-    return _equations(columns, truth, atom_low, blocks)
+    return _equations(columns, truth, atom_low, blocks, emptied_by, tuple(sources))
+
+
+def _emptied(size: int, atom_low: float, sources: Sequence[Source]) -> Ints:
+    """For each atom the first earlier release that shows it to be empty, -1 if only the new table does."""
+    by = np.full(size, _NOBODY, dtype=np.int64)
+    if atom_low < 0:
+        return by
+    for source in sorted(sources, key=lambda s: (s.table < 0, s.table)):
+        zero = np.append(source.layer.high <= 0, False)
+        by[zero[source.layer.cell_of] & (by == _NOBODY)] = source.table
+    return by
 
 
 def _told_apart(sources: Sequence[Source]) -> list[Source]:
@@ -152,7 +166,14 @@ def _block(source: Source, fresh: Bools, columns: Ints, truth: Floats) -> Block:
     return Block(inside, rows[inside], layer.low[cells], layer.high[cells], source.table, source.number, cells)
 
 
-def _equations(columns: Ints, truth: Floats, atom_low: float, blocks: list[Block]) -> System:
+def _equations(
+    columns: Ints,
+    truth: Floats,
+    atom_low: float,
+    blocks: list[Block],
+    emptied_by: Ints,
+    sources: tuple[Source, ...],
+) -> System:
     starts = np.concatenate([[0], np.cumsum([len(b.cells) for b in blocks])]).astype(np.int64)
     n, m = len(columns), int(starts[-1])
     rows = np.concatenate([b.rows + s for b, s in zip(blocks, starts, strict=False)] or [np.zeros(0, dtype=np.int64)])
@@ -173,6 +194,8 @@ def _equations(columns: Ints, truth: Floats, atom_low: float, blocks: list[Block
         owner=np.concatenate([np.full(len(b.cells), b.table) for b in blocks] or [np.zeros(0)]).astype(np.int64),
         origin=tuple((b.table, b.number, int(c)) for b in blocks for c in b.cells),
         blocks=tuple(blocks),
+        emptied_by=emptied_by,
+        sources=sources,
     )
 
 
