@@ -35,7 +35,10 @@ class Ports:
 
 @dataclass(frozen=True)
 class SandboxSettings:
-    """Limits and runtime of each sandbox. ``memory`` in bytes, ``home_bytes`` the size of the persistent home."""
+    """Limits and runtime of each sandbox. ``memory`` in bytes, ``home_bytes`` the size of the persistent home.
+
+    ``waiting``: how many sandboxes may wait for a claim at most (0: every start is cold).
+    """
 
     image: str = "glovebox/sandbox:current"
     runtime: str = "runc"
@@ -45,6 +48,7 @@ class SandboxSettings:
     home_bytes: int = 2 * 1024**3
     loopback_inet: bool = False
     container_prefix: str = "glovebox"
+    waiting: int = 3
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Settings:
 
     ``host`` is where the public proxy listens; ``public_url`` what browsers are told (defaults to http://host:port).
     ``database_url`` moves the store to PostgreSQL; by default SQLite under the state folder.
+    ``tls_cert``, ``tls_key``: PEM files for the public proxy; both or neither.
     ``policy_engine``: ``opa`` (the server) or ``regopy`` (the same Rego in-process).
     """
 
@@ -60,6 +65,8 @@ class Settings:
     host: str = "127.0.0.1"
     public_url: str = ""
     database_url: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
     policy_engine: str = "opa"
     authenticator: str = "local"
     oidc: Mapping[str, Any] = field(default_factory=dict)
@@ -69,7 +76,9 @@ class Settings:
     @property
     def url(self) -> str:
         """The address a browser opens, without a trailing slash."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.ports.public}"
+        return (
+            self.public_url.rstrip("/") or f"{'https' if self.tls_cert else 'http'}://{self.host}:{self.ports.public}"
+        )
 
     @property
     def database(self) -> str:
@@ -130,12 +139,46 @@ def load(home: Path | None = None) -> Settings:
     """Read ``settings.toml`` of ``home``. Raises SettingsFault on an unknown key or a wrong type."""
     home = (home or home_folder()).resolve()
     path = home / "settings.toml"
-    raw: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    raw = _read(path)
     ports = _section(Ports, raw.pop("ports", {}), "ports", path)
     sandbox = _section(SandboxSettings, raw.pop("sandbox", {}), "sandbox", path)
     raw.setdefault("database_url", os.environ.get("DATABASE_URL", ""))
     top = _section(Settings, {**raw, "home": home}, "", path, skip=("ports", "sandbox"))
-    return _with(top, ports=ports, sandbox=sandbox)
+    return _checked(_with(top, ports=ports, sandbox=sandbox), path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        raise SettingsFault(
+            f"{path.name} could not be read.", why=f"It is not TOML: {broken}.", do="Correct it and start again."
+        ) from broken
+
+
+def _checked(settings: Settings, path: Path) -> Settings:
+    """Values that only together, or only from a list, make sense."""
+    numbers = [getattr(settings.ports, f.name) for f in fields(Ports)]
+    wrong = {
+        "policy_engine must be opa or regopy": settings.policy_engine not in ("opa", "regopy"),
+        "authenticator must be local or oidc": settings.authenticator not in ("local", "oidc"),
+        "tls_cert and tls_key belong together": bool(settings.tls_cert) != bool(settings.tls_key),
+        "tls_cert and tls_key must be files that can be read": not all(
+            os.access(name, os.R_OK) for name in (settings.tls_cert, settings.tls_key) if name
+        ),
+        "ports must lie between 1 and 65535": not all(0 < port < 65536 for port in numbers),
+        "each port may be used once": len(set(numbers)) != len(numbers),
+        "sandbox limits must be positive": min(
+            settings.sandbox.memory, settings.sandbox.cpus, settings.sandbox.pids, settings.sandbox.home_bytes
+        )
+        <= 0,
+    }
+    for rule, broken in wrong.items():
+        if broken:
+            raise SettingsFault(
+                f"A setting in {path.name} cannot be used.", why=f"{rule}.", do="Correct it and start again."
+            )
+    return settings
 
 
 def _with(settings: Settings, **changes: Any) -> Settings:
@@ -146,6 +189,12 @@ def _with(settings: Settings, **changes: Any) -> Settings:
 
 def _section(kind: type[Any], values: Mapping[str, Any], name: str, path: Path, skip: tuple[str, ...] = ()) -> Any:
     known = {f.name for f in fields(kind)} - set(skip)
+    if not isinstance(values, Mapping):
+        raise SettingsFault(
+            f"{name} in {path.name} is not a section.",
+            why="It holds one value.",
+            do=f"Write it as [{name}] with its settings.",
+        )
     unknown = sorted(set(values) - known)
     if unknown:
         raise SettingsFault(
@@ -157,7 +206,9 @@ def _section(kind: type[Any], values: Mapping[str, Any], name: str, path: Path, 
     for f in fields(kind):
         if f.name in values and f.name not in ("home", "oidc"):
             default = getattr(kind(home=Path("/")) if kind is Settings else kind(), f.name)
-            if not isinstance(getattr(made, f.name), (int, float) if isinstance(default, float) else type(default)):
+            given = getattr(made, f.name)
+            wanted = (int, float) if isinstance(default, float) else type(default)
+            if not isinstance(given, wanted) or isinstance(given, bool) != isinstance(default, bool):
                 raise SettingsFault(
                     f"Setting {f.name} in {path.name} has the wrong type.",
                     why=f"It must be a {type(default).__name__}.",

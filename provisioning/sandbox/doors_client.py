@@ -40,7 +40,7 @@ class DoorsClient:
                 status, last = await self._call("GET", f"/sandboxes/{sandbox_id}/health")
                 if status == 200:
                     return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.03)
         raise HandshakeFault(
             "The workspace was not started.",
             why=f"Its notebook server did not answer within {seconds:.0f} seconds.",

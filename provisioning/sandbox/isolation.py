@@ -14,6 +14,7 @@ from typing import Any
 from provisioning.sandbox.errors import IsolationDrift
 from provisioning.sandbox.hardening import CPU_PERIOD, Bind, HardeningProfile
 from provisioning.sandbox.kernel import Mount, Observed, observe
+from provisioning.sandbox.mounts import DATA, HOME
 from provisioning.sandbox.privilege import Privilege
 
 # Mount points that every container has, with the kinds of file system allowed there.
@@ -81,8 +82,10 @@ def verify(
     image_id: str,
     uid: int,
     binds: Sequence[Bind],
+    appeared: Sequence[Bind] = (),
 ) -> Proof:
-    """Compare a running container with the profile. ``inspected`` is the engine's own description of it."""
+    """Compare a running container with the profile. ``inspected`` is the engine's own description of it; ``appeared`` is
+    what the host has mounted into it since it started."""
     facts = list(engine_facts(profile, inspected, image_id=image_id, uid=uid, binds=binds))
     pid = int(inspected["State"].get("Pid") or 0)
     facts.append(Fact("the container runs", "yes", "yes" if pid > 0 else "no"))
@@ -93,7 +96,7 @@ def verify(
         if profile.runtime not in OWN_KERNEL:
             facts += process_facts(profile, observed, uid)
             facts += limit_facts(profile, observed)
-            facts += mount_facts(profile, observed, binds)
+            facts += mount_facts(profile, observed, [*binds, *appeared])
     return Proof(tuple(facts), profile.digest, profile.runtime)
 
 
@@ -244,13 +247,15 @@ def mount_facts(profile: HardeningProfile, observed: Observed, binds: Sequence[B
         yield from _sealed(by_point.get(point), point, {"nr_inodes=" + str(profile.tmp_inodes)}, "tmpfs")
     for bind in binds:
         mount = by_point.get(bind.target)
-        if bind.target.startswith("/data"):
+        if bind.target.startswith(DATA + "/"):
             yield Fact(f"{bind.target} kind", "overlay", mount.kind if mount else "absent")
             yield Fact(f"{bind.target} read-only", "yes", _yes(mount, read_only=True))
         elif bind.read_only:
             yield Fact(f"{bind.target} read-only", "yes", _yes(mount, read_only=True))
         else:
             yield from _sealed(mount, bind.target, set(), None)
+            if bind.target == HOME:
+                yield Fact(f"{bind.target} kind", "ext4", mount.kind if mount else "absent")
             yield Fact(f"{bind.target} nosymfollow", "yes", "yes" if mount and "nosymfollow" in mount.flags else "no")
     for path in profile.readonly_paths:
         yield Fact(f"{path} read-only", "yes", _yes(by_point.get(path), read_only=True))

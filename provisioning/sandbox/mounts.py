@@ -114,7 +114,7 @@ class SandboxMounts:
         self._make_folders(folders, order)
         ensure_home(order.home_image, order.home_bytes, order.uid)
         try:
-            with _only_user_of(order.home_image):
+            with only_user_of(order.home_image):
                 self._mount(folders, order)
         except MountFault:
             self.remove(order.sandbox_id)
@@ -122,6 +122,7 @@ class SandboxMounts:
         return self.binds(order)
 
     def binds(self, order: MountOrder) -> list[Bind]:
+        """How the sandbox's folders are bound, without changing anything."""
         folders = Folders.of(self._settings, order.sandbox_id)
         # Already read-only at the source: asked for again by the engine, the other flags of the mount would be dropped.
         data = [Bind(str(folders.data / name), f"{DATA}/{name}", read_only=False) for name in sorted(order.datasets)]
@@ -163,27 +164,28 @@ class SandboxMounts:
         serve = f"size=1m,nr_inodes=64,mode=0711,{owner},{SEALED}"
         inner = f"size=64k,nr_inodes=16,mode=0755,uid={os.geteuid()},gid={os.getegid()},{SEALED}"
         if folders.serve not in present:
-            script.append(_mount_command("tmpfs", serve, "tmpfs", folders.serve))
+            script.append(mount_command("tmpfs", serve, "tmpfs", folders.serve))
         if folders.inner not in present:
-            script.append(_mount_command("tmpfs", inner, "tmpfs", folders.inner))
+            script.append(mount_command("tmpfs", inner, "tmpfs", folders.inner))
         if folders.home not in present:
-            script.append(_mount_command("ext4", f"loop,{SEALED}", str(order.home_image), folders.home))
+            script.append(mount_command("ext4", f"loop,{SEALED}", str(order.home_image), folders.home))
         for name, source in sorted(order.datasets.items()):
             if folders.data / name not in present:
-                script.append(_overlay_command(source, folders.empty, folders.data / name))
+                script.append(overlay_command(source, folders.empty, folders.data / name))
         if script:
             self._privilege.shell("\n".join(script))
 
 
-def _mount_command(kind: str, options: str, source: str, target: Path) -> str:
+def mount_command(kind: str, options: str, source: str, target: Path) -> str:
+    """Shell text of one mount."""
     return shlex.join(["mount", "-t", kind, "-o", options, "--", source, str(target)])
 
 
-def _overlay_command(source: Path, empty: Path, target: Path) -> str:
+def overlay_command(source: Path, empty: Path, target: Path) -> str:
     """Layers are named by descriptor: a host path would stand in the sandbox's list and may hold any sign."""
     opened = f"exec 8<{shlex.quote(str(source))} 9<{shlex.quote(str(empty))}"
     options = f"ro,{SEALED},lowerdir=/proc/self/fd/8:/proc/self/fd/9"
-    return f"{opened}\n{_mount_command('overlay', options, 'overlay', target)}\nexec 8<&- 9<&-"
+    return f"{opened}\n{mount_command('overlay', options, 'overlay', target)}\nexec 8<&- 9<&-"
 
 
 # -- homes ------------------------------------------------------------------------------------------------------------
@@ -232,7 +234,7 @@ def _run(program: str, *arguments: str) -> None:
 
 
 @contextmanager
-def _only_user_of(image: Path) -> Iterator[None]:
+def only_user_of(image: Path) -> Iterator[None]:
     """Refuses a home that another sandbox has mounted: two mounts of one image would destroy it."""
     with image.open("rb") as file:
         try:

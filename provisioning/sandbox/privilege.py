@@ -32,10 +32,15 @@ class Privilege(Protocol):
         ...
 
 
+def quoted(command: Command) -> str:
+    """A command list as shell text in which no word can become shell text itself."""
+    return shlex.join(command)
+
+
 def run_all(privilege: Privilege, commands: Sequence[Command]) -> None:
     """Run each command list in order, in one go; every word is quoted, so that no name can become shell text."""
     if commands:
-        privilege.shell("\n".join(shlex.join(command) for command in commands))
+        privilege.shell("\n".join(quoted(command) for command in commands))
 
 
 class AsRoot:

@@ -19,10 +19,11 @@ from traitlets import Instance, Unicode, default
 
 from installation.fault import Fault
 from installation.settings import Settings, home_folder, load
+from provisioning.sandbox.containers import engine_fault
 from provisioning.sandbox.doors_client import DoorsClient
 from provisioning.sandbox.errors import SandboxFault
 from provisioning.sandbox.forms import project_form, show_on_spawn_page
-from provisioning.sandbox.keeper import Keeper, engine_fault
+from provisioning.sandbox.keeper import Keeper
 from provisioning.sandbox.session_book import SessionBook
 from provisioning.sandbox.store_book import StoreBook
 
@@ -61,6 +62,12 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
             self._keepers[self.glovebox_home] = make_keeper(load(Path(self.glovebox_home)))
         return self._keepers[self.glovebox_home]
 
+    @classmethod
+    async def close_pools(cls) -> None:
+        """Ensure that no sandbox of this process waits any more; for the hub's end."""
+        for keeper in cls._keepers.values():
+            await keeper.pool.close()
+
     @default("remove")
     def _default_remove(self) -> bool:
         return True
@@ -80,6 +87,7 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
     # -- the form -------------------------------------------------------------------------------------------------
     async def choose_project(self) -> str:
         """The spawn form: projects the person may open now. A fault is shown in place of the form."""
+        self.keeper.pool.start()
         try:
             return project_form(await asyncio.to_thread(self.keeper.book.projects, self.user.name, self._groups()))
         except Fault as fault:
@@ -112,6 +120,7 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
     async def start(self) -> str:
         """The session door's address, once the sandbox is proved and answers. Raises a Fault that the hub's page shows."""
         self._told: list[Told] = []
+        self.keeper.pool.start()
         try:
             project = await self._chosen_project()
             await self._say("Asking whether the project is open to you.", 5)

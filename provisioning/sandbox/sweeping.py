@@ -8,8 +8,8 @@ import docker
 from docker.errors import APIError, DockerException, NotFound
 
 from installation.settings import Settings
+from provisioning.sandbox.containers import engine_fault
 from provisioning.sandbox.hardening import LABEL_HOME, LABEL_SANDBOX, home_label
-from provisioning.sandbox.keeper import engine_fault
 from provisioning.sandbox.mounts import SandboxMounts
 from provisioning.sandbox.privilege import privilege_for
 from provisioning.sandbox.session_book import SessionBook

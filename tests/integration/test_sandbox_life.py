@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from provisioning.sandbox import isolation, keeper
+from provisioning.sandbox import containers, isolation
 from provisioning.sandbox.errors import EngineFault, ImageFault, IsolationDrift, MountFault
 from provisioning.sandbox.isolation import Fact
 from provisioning.sandbox.keeper import Opened
@@ -25,14 +25,14 @@ pytest_plugins = ["tests.unit.sandbox.fixtures"]
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
 async def test_drift_refuses_the_start_and_leaves_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = keeper.create_arguments
+    honest = containers.create_arguments
 
     def careless(*args: Any, **kwargs: Any) -> dict[str, Any]:
         arguments = honest(*args, **kwargs)
         arguments["host_config"]["CapDrop"] = []
         return arguments
 
-    monkeypatch.setattr(keeper, "create_arguments", careless)
+    monkeypatch.setattr(containers, "create_arguments", careless)
     with pytest.raises(IsolationDrift) as refusal:
         await rig.open()
     assert "process CapBnd" in (refusal.value.private or "")
@@ -68,14 +68,14 @@ async def test_drift_refuses_the_start_and_leaves_nothing(rig: Rig, monkeypatch:
 async def test_each_weakening_is_seen_from_outside(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], named: str
 ) -> None:
-    honest = keeper.create_arguments
+    honest = containers.create_arguments
 
     def weakened(*args: Any, **kwargs: Any) -> dict[str, Any]:
         arguments = honest(*args, **kwargs)
         arguments["host_config"].update(change)
         return arguments
 
-    monkeypatch.setattr(keeper, "create_arguments", weakened)
+    monkeypatch.setattr(containers, "create_arguments", weakened)
     with pytest.raises(IsolationDrift) as refusal:
         await rig.open()
     assert named in (refusal.value.private or "")
@@ -90,7 +90,7 @@ async def test_a_home_in_use_is_not_mounted_twice(rig: Rig) -> None:
 
 
 async def test_a_missing_image_says_what_to_do(rig: Rig) -> None:
-    rig.keeper.settings = rig.with_settings(image="glovebox/sandbox:never-built")
+    rig.keeper.containers._settings = rig.with_settings(image="glovebox/sandbox:never-built")
     with pytest.raises(ImageFault) as refusal:
         await rig.open()
     assert "set-up" in refusal.value.do

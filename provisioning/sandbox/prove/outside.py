@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from provisioning.sandbox.image import image_id
-from provisioning.sandbox.isolation import verify
 from provisioning.sandbox.keeper import Opened
-from provisioning.sandbox.prove.throwaway import UIDS, ShownFolder, Stage, Visit
+from provisioning.sandbox.prove.throwaway import Stage
 
 LOG_LIMIT = 2 * 1024**2 + 65536
 Check = dict[str, Any]
@@ -23,19 +21,9 @@ def checked(name: str, expected: str, observed: str, holds: bool | None = None) 
     return {"id": name, "expected": expected, "observed": observed, "holds": held}
 
 
-def proof_checks(stage: Stage, opened: Opened, uid: int, program: ShownFolder) -> Iterator[Check]:
+def proof_checks(stage: Stage, opened: Opened) -> Iterator[Check]:
     """The proof of the start, made again after everything was tried: nothing may have moved."""
-    plan: Any = Visit("adversary", uid, "proof", (program,))
-    order = stage.keeper.order(plan, opened.sandbox_id)
-    proof = verify(
-        stage.keeper.privilege,
-        stage.keeper.hardening(),
-        stage.client.api.inspect_container(opened.container),
-        image_id=image_id(stage.settings, stage.client),
-        uid=uid,
-        binds=stage.keeper.binds(order),
-    )
-    for fact in proof.facts:
+    for fact in stage.keeper.prove(opened).facts:
         yield checked(f"after: {fact.name}", fact.expected, fact.observed)
 
 
@@ -86,6 +74,3 @@ class Neighbour:
             else "no answer"
         )
         return checked("the neighbour keeps answering", "every knock", said, bool(times) and None not in self.answers)
-
-
-__all__ = ["UIDS", "Neighbour", "checked", "dataset_digest", "log_check", "proof_checks"]

@@ -16,14 +16,14 @@ from docker.errors import DockerException
 
 from installation.settings import Settings
 from ledger import keys
+from provisioning.sandbox.containers import engine_fault
 from provisioning.sandbox.hardening import HardeningProfile
 from provisioning.sandbox.image import image_id
-from provisioning.sandbox.keeper import engine_fault
 from provisioning.sandbox.mounts import HOME_INODES
 from provisioning.sandbox.prove.baseline import facts_for_plain, plain_pair
 from provisioning.sandbox.prove.outside import Neighbour, checked, dataset_digest, log_check, proof_checks
 from provisioning.sandbox.prove.report import FORMAT, Report, signed
-from provisioning.sandbox.prove.throwaway import HOME_BYTES, UIDS, Stage, clear_stage, copy_program, set_stage
+from provisioning.sandbox.prove.throwaway import HOME_BYTES, Stage, clear_stage, copy_program, set_stage
 from store import clock
 from store.database import LEDGER_NAME
 
@@ -64,7 +64,7 @@ def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
     with Neighbour(stage) as neighbour:
         attempts = list(_tried(stage, stage.adversary.container, facts, tell))
     outside = [
-        *proof_checks(stage, stage.adversary, UIDS[0], program),
+        *proof_checks(stage, stage.adversary),
         neighbour.check(),
         log_check(stage, stage.adversary),
         checked("the dataset on the host", before, dataset_digest(program.folder)),

@@ -140,7 +140,14 @@ class Rig:
 
     def __init__(self, home: Path, client: docker.DockerClient, **sandbox: Any) -> None:
         prefix = "sbtest-" + secrets.token_hex(3)
-        wanted = {"image": IMAGE, "container_prefix": prefix, "home_bytes": 64 * MIB, "memory": 768 * MIB, **sandbox}
+        wanted = {
+            "image": IMAGE,
+            "container_prefix": prefix,
+            "home_bytes": 64 * MIB,
+            "memory": 768 * MIB,
+            "waiting": 0,
+            **sandbox,
+        }
         self.settings = Settings(home=home, sandbox=SandboxSettings(**wanted))
         self.client = client
         self.book = Book()

@@ -26,6 +26,7 @@ class FakeKeeper(Keeper):
     book: Book
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
     fails: Fault | None = None
+    pool: Any = field(default_factory=lambda: SimpleNamespace(start=lambda: None))
 
     async def open(
         self, plan: Any, server_name: str, prefix: str, say: Callable[[str, int], Awaitable[None]]
