@@ -72,6 +72,7 @@ class EarlierTable:
     sql: str
     suppressed: tuple[Mapping[str, Any], ...]
     rounding_base: int | None
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from egress_gate.verifier.port import Limits, Measured, Runner, TableFile, Verif
 from installation.settings import Settings
 
 SEARCH_SECONDS = 10.0
+MISSING = "(missing)"  # a category of its own; None in a key means the total
 
 
 class SealedRecomputer:
@@ -113,5 +114,7 @@ def _assessment(
 
 def _cell(judged: Judged) -> JudgedCell:
     cell = judged.cell
-    key: dict[str, Any] = {name: None if name in cell.totals else value for name, value in cell.key.items()}
+    key: dict[str, Any] = {
+        name: None if name in cell.totals else MISSING if value is None else value for name, value in cell.key.items()
+    }
     return JudgedCell(key, dict(cell.values), cell.contributors, judged.rules, judged.suppressed)

@@ -91,29 +91,25 @@ def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[Earli
     """Every table that already left from any of these versions, revoked ones too: copies cannot be recalled."""
     table = s.released_table
     query = (
-        select(
-            table.c.release,
-            table.c.item,
-            table.c.canonical_sql,
-            table.c.suppressed,
-            table.c.rounding_base,
-            s.release.c.request,
-        )
+        select(table, s.release.c.request)
         .join(s.release, s.release.c.id == table.c.release)
         .where(table.c.version.in_(sorted(set(versions))))
-        .distinct()
-        .order_by(table.c.release, table.c.item)
+        .order_by(table.c.release, table.c.item, table.c.version)
     )
+    found: dict[tuple[int, str], list[Any]] = {}
+    for row in c.execute(query):
+        found.setdefault((row.release, row.item), []).append(row)
     return tuple(
         EarlierTable(
-            release=r.release,
-            request=r.request,
-            item=r.item,
-            sql=r.canonical_sql,
-            suppressed=tuple(json.loads(r.suppressed)),
-            rounding_base=r.rounding_base,
+            versions=tuple(r.version for r in rows),
+            release=release,
+            request=rows[0].request,
+            item=item,
+            sql=rows[0].canonical_sql,
+            suppressed=tuple(json.loads(rows[0].suppressed)),
+            rounding_base=rows[0].rounding_base,
         )
-        for r in c.execute(query)
+        for (release, item), rows in found.items()
     )
 
 

@@ -49,7 +49,9 @@ def filled(home: Path) -> World:
     for n in range(3, REQUESTS + 1):
         state = "in_review" if n <= OPEN else ("released", "rejected", "withdrawn", "refused")[n % 4]
         at = stamp(START + timedelta(minutes=n))
-        rows.append({**base, "title": f"Table {n}", "state": state, "risk": n % 100, "created_at": at, "updated_at": at})
+        rows.append(
+            {**base, "title": f"Table {n}", "state": state, "risk": n % 100, "created_at": at, "updated_at": at}
+        )
     with world.gate.store.transaction(world.clock()) as t:
         t.execute(insert(s.release_request), rows)
         t.record(Entry("benchmark.filled", "bench", {"project": "liver"}, {"requests": REQUESTS}))
