@@ -22,6 +22,8 @@ _VERSION, _UTF8, _DATE, _UNIX, _MODE = 20, 0x800, 33, 3, 0o100644 << 16  # 33 is
 
 def pack(members: Mapping[str, bytes]) -> bytes:
     """The zip. Raises BundleFault for an unsafe name or too much."""
+    if len({name.casefold() for name in members}) != len(members):
+        raise _fault("two names in it differ in case only")
     local, central, offset = [], [], 0
     for name in sorted(members):
         head, entry = _headers(_checked_name(name), members[name], offset)
@@ -37,11 +39,13 @@ def pack(members: Mapping[str, bytes]) -> bytes:
 def unpack(data: bytes) -> dict[str, bytes]:
     """The members. Raises BundleFault unless ``data`` is, to the last byte, what `pack` makes of them."""
     members: dict[str, bytes] = {}
+    folded: set[str] = set()
     central, position = [], 0
     while data[position : position + 4] == b"PK\x03\x04":
         name, content = _member(data, position)
-        if len(members) >= MAX_MEMBERS or name.casefold() in {n.casefold() for n in members}:
+        if len(members) >= MAX_MEMBERS or name.casefold() in folded:
             raise _fault("a name stands in it twice, or it holds too many files")
+        folded.add(name.casefold())
         head, entry = _headers(name, content, position)
         if not data.startswith(head, position):
             raise _fault(f"the header of {name} was altered")

@@ -126,13 +126,14 @@ class Database:
     @contextmanager
     def _begun(self) -> Iterator[Connection]:
         with self._writer.connect() as connection:
-            if _is_sqlite(connection):
-                try:
+            try:
+                if _is_sqlite(connection):
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
-                except OperationalError as error:
-                    raise _busy(str(error.orig)) from error
-            else:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+                else:
+                    connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+            except OperationalError as error:
+                raise _busy(str(error.orig)) from error
             yield connection
 
     def _ensure_schema(self) -> None:

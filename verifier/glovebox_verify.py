@@ -344,7 +344,7 @@ LOCAL, CENTRAL, END = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I"), 
 
 def unpack(data):
     """The zip's members, when no byte of it could be otherwise."""
-    members, central, at = {}, [], 0
+    members, folded, central, at = {}, set(), [], 0
     while data[at : at + 4] == b"PK\x03\x04":
         try:
             fields = LOCAL.unpack_from(data, at)
@@ -355,7 +355,7 @@ def unpack(data):
         parts = name.split("/")
         if any(p in ("", ".", "..") for p in parts) or "\\" in name or ":" in name or not name.isprintable():
             raise Wrong("a name in the zip could be written outside its folder")
-        if len(encoded) > 255 or name.lower() in {m.lower() for m in members} or len(members) >= MAX_MEMBERS:
+        if len(encoded) > 255 or name.casefold() in folded or len(members) >= MAX_MEMBERS:
             raise Wrong("a name stands twice in the zip, or it holds too much")
         start = at + LOCAL.size + len(encoded)
         content = data[start : start + fields[8]]
@@ -365,6 +365,7 @@ def unpack(data):
             raise Wrong(f"the header of {name} was altered, or the zip breaks off")
         central.append(CENTRAL.pack(b"PK\x01\x02", 3 << 8 | 20, *shared, 0, 0, 0, 0o100644 << 16, at) + encoded)
         members[name] = content
+        folded.add(name.casefold())
         at = start + len(content)
     directory, count = b"".join(central), len(central)
     closing = directory + END.pack(b"PK\x05\x06", 0, 0, count, count, len(directory), at, 0)
@@ -550,6 +551,11 @@ def answer(arguments):
     ]
 
 
+def shown(text):
+    """Names in a file are other people's text: nothing in them moves the cursor or hides what was said."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Verify a Glovebox release (.zip) or an exported ledger (.jsonl), offline."
@@ -566,7 +572,7 @@ def main(argv=None):
         facts, lines = {"ok": False, "message": str(wrong)}, [f"DOES NOT HOLD: {wrong}."]
     except (OSError, UnicodeDecodeError) as error:
         parser.exit(2, f"{arguments.file} was not verified: {error}.\n")
-    sys.stdout.write((json.dumps(facts, ensure_ascii=False) if arguments.json else "\n".join(lines)) + "\n")
+    sys.stdout.write((json.dumps(facts) if arguments.json else shown("\n".join(lines))) + "\n")
     return 0 if facts["ok"] else 1
 
 

@@ -138,8 +138,11 @@ def test_names_that_differ_in_case_only_are_refused() -> None:
         head, entry = bundle._headers(name, b"", offset)
         local, offset = local + head, offset + len(head)
         central.append(entry)
+    assert refused_by_both(local + bundle._closing(central, offset))
     with pytest.raises(BundleFault):
         bundle.unpack(local + bundle._closing(central, offset))
+    with pytest.raises(BundleFault):
+        bundle.pack({"A.txt": b"", "a.txt": b""})
 
 
 def test_another_key_is_refused_even_of_the_same_name() -> None:

@@ -29,7 +29,7 @@ from ledger.note import open_checkpoint
 from ledger.verify import Damage
 from store import evidence
 from store.database import Database, Transaction
-from store.errors import StatementRefused, Unevidenced
+from store.errors import StatementRefused, StoreBusy, Unevidenced
 from store.schema import ledger_entry, ledger_subject, person
 
 AT = datetime(2026, 11, 23, 22, 35, tzinfo=UTC)
@@ -306,6 +306,26 @@ def test_several_entries_and_their_receipts_are_one_commit(db: Database) -> None
         head = open_checkpoint(made.checkpoint, db.verifier)
         assert head.size == made.seq + 1
         verify_inclusion(leaf_hash(made.body), made.seq, head.size, made.path, head.root)
+
+
+def test_a_writer_in_another_process_that_does_not_finish_is_reported(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.database.WAIT_SECONDS", 1)
+    monkeypatch.setattr("store.engine.SQLITE_PRAGMAS", ("journal_mode = WAL", "busy_timeout = 200"))
+    one, two = Database.open(settings), Database.open(settings)
+    with one.transaction(AT) as t, ThreadPoolExecutor(1) as pool:
+        add(t, "x", 1)
+
+        def wait() -> None:
+            with two.transaction(AT):
+                raise AssertionError("two writers at once")
+
+        with pytest.raises(StoreBusy):
+            pool.submit(wait).result(30)
+    assert people(two) == ["x"]
+    one.close()
+    two.close()
 
 
 def test_many_writers_leave_no_gap(settings: Settings) -> None:

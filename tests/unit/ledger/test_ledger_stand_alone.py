@@ -205,3 +205,7 @@ def test_both_verifiers_find_any_changed_byte_of_an_export_at_the_same_entry(exp
         assert not report.ok, at
         with pytest.raises(ALONE.Wrong, match=rf"Entry {report.first_bad}: "):
             ALONE.verify_ledger(exported, key, [])
+
+
+def test_names_in_a_file_cannot_move_the_cursor() -> None:
+    assert ALONE.shown("a\x1b[2Jb\rc\u202ed\n肝") == "a?[2Jb?c?d\n肝"
