@@ -1,40 +1,61 @@
-"""The same Rego, run by Rego's C++ implementation inside this process; for where no OPA can be had, and for `assess`."""
+"""The same Rego, run by Rego's C++ implementation inside this process; for where no OPA can be had, and for `assess`.
+
+It reads less Rego than OPA does, and some of it differently: numbers are ordered as words by ``min``, ``max`` and ``sort``,
+and a comprehension inside a function may see stale arguments. The policies keep to what both read alike; the contract tests
+hold them to it.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
 
-# Both libraries carry a C++ runtime of their own; loaded in the other order the process ends with "free(): invalid pointer".
-import highspy  # noqa: F401
-from regopy import Interpreter, Output, RegoError
+from regopy import Interpreter, LogLevel, Output, RegoError
 
 from policy_engine import bundle
 from policy_engine.port import Answer, unavailable
 
 ENGINE = "regopy"
+_ANSWER = re.compile(r"^answer\s*:=", re.MULTILINE)
+_PACKAGE = re.compile(r"^package\s+([\w.]+)", re.MULTILINE)
 
 
 class InProcess:
-    """Loads the policies once; queries are serialised, because one interpreter holds one input."""
+    """Compiles the policies once; queries are serialised, because one interpreter holds one input.
+
+    Raises PolicyUnavailable when the policies cannot be compiled.
+    """
 
     def __init__(self, folder: Path = bundle.POLICIES) -> None:
         loaded = bundle.read(folder)
         self.policy_digest = loaded.digest
-        self._interpreter = Interpreter()
         self._lock = threading.Lock()
-        for path, text in loaded.modules.items():
-            self._interpreter.add_module(path, text)
-        self._interpreter.add_data_json(json.dumps(loaded.data))
+        self._interpreter = Interpreter()
+        self._interpreter.log_level = LogLevel.NONE
+        self._entry_points = {
+            f"{match[1].replace('.', '/')}/answer"
+            for text in loaded.modules.values()
+            if _ANSWER.search(text) and (match := _PACKAGE.search(text))
+        }
+        try:
+            for path, text in loaded.modules.items():
+                self._interpreter.add_module(path, text)
+            self._interpreter.add_data_json(json.dumps(loaded.data))
+            self._compiled = self._interpreter.build(None, sorted(self._entry_points)) if self._entry_points else None
+        except RegoError as broken:
+            raise unavailable("The policies could not be read.", str(broken)[:2000]) from broken
 
     def query(self, entry_point: str, facts: dict[str, Any], /) -> Answer:
-        document = "data." + entry_point.replace("/", ".") + ".answer"
+        wanted = f"{entry_point}/answer"
+        if wanted not in self._entry_points:
+            raise unavailable("The policy gave no answer.", f"{entry_point} is not an entry point")
         with self._lock:
             try:
                 self._interpreter.set_input_term(json.dumps(facts))
-                output = self._interpreter.query(document)
+                output = self._interpreter.query_bundle_entrypoint(self._compiled, wanted)
             except (RegoError, ValueError, TypeError) as broken:
                 raise unavailable(
                     "The policy could not be evaluated.", f"{entry_point}: {str(broken)[:500]}"
@@ -45,9 +66,7 @@ class InProcess:
 def _only(output: Output, entry_point: str) -> Any:
     """The one value of a query. A failed output must not even be printed: reading its text ends the whole process."""
     if not output.ok():
-        raise unavailable(
-            "The policy could not be evaluated.", f"{entry_point}: the engine refused the policies or the query"
-        )
+        raise unavailable("The policy could not be evaluated.", f"{entry_point}: the engine gave an error")
     expressions = [value for result in output.results for value in result.expressions]
     if len(expressions) != 1:
         raise unavailable("The policy gave no answer.", f"{entry_point}: {len(expressions)} values")

@@ -25,7 +25,7 @@ class OpaServer:
             body = self._client.query_rule(
                 input_data=facts, package_path=entry_point, rule_name="answer", query_params={"provenance": "true"}
             )
-        except (RequestException, ConnectionsError, ValueError) as broken:
+        except (RequestException, ConnectionsError, ValueError, TypeError) as broken:
             raise unavailable("The policy engine did not answer.", f"{entry_point}: {broken}") from broken
         if not isinstance(body, dict) or "result" not in body:
             raise unavailable("The policy gave no answer.", f"{entry_point}: {body}")

@@ -59,11 +59,9 @@ disinterested if {
 }
 
 project_open if {
-	is_string(input.now)
-	is_string(input.project.expires_at)
-	input.project.state == "active"
-	input.now < input.project.expires_at
-	input.person.name in input.project.members
+	project_active
+	project_running
+	project_member
 }
 
 in_force if input.release.revoked == false
@@ -210,6 +208,49 @@ codes contains "own_project" if {
 	input.action == "revoke"
 	steward_of_lineage
 	not disinterested
+}
+
+project_active if input.project.state == "active"
+
+project_running if {
+	is_string(input.now)
+	is_string(input.project.expires_at)
+	input.now < input.project.expires_at
+}
+
+project_member if input.person.name in input.project.members
+
+# METADATA
+# title: The project is active
+# description: A frozen or closed project asks for nothing.
+# custom:
+#   short_name: project_not_active
+codes contains "project_not_active" if {
+	input.action == "submit"
+	is_string(input.project.state)
+	not project_active
+}
+
+# METADATA
+# title: The project is not over
+# description: Every project has an end; at that moment it is over.
+# custom:
+#   short_name: project_expired
+codes contains "project_expired" if {
+	input.action == "submit"
+	is_string(input.project.expires_at)
+	not project_running
+}
+
+# METADATA
+# title: The person is a member of the project
+# description: Membership is given by name, and ends with its removal.
+# custom:
+#   short_name: not_a_member
+codes contains "not_a_member" if {
+	input.action == "submit"
+	is_array(input.project.members)
+	not project_member
 }
 
 # METADATA

@@ -32,6 +32,7 @@ complete if {
 	is_array(input.project.members)
 	is_array(input.grants)
 	is_string(input.now)
+	input.now > "2"
 	every grant in input.grants {
 		is_number(grant.id)
 		is_string(grant.version)

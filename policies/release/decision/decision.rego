@@ -153,6 +153,12 @@ p_percent contains row.p_percent if some row in rows
 max_cells contains row.max_cells if some row in rows
 
 strict_enough if {
+	# a text is larger than every number, so that a mistyped one would pass for strict
+	is_number(input.parameters.min_contributors)
+	is_number(input.parameters.dominance.n)
+	is_number(input.parameters.dominance.k_percent)
+	is_number(input.parameters.p_percent)
+	is_number(input.parameters.max_cells)
 	input.parameters.min_contributors >= number.greatest(min_contributors)
 	input.parameters.dominance.n >= number.greatest(dominance_n)
 	input.parameters.dominance.k_percent <= number.least(dominance_k)
