@@ -186,6 +186,8 @@ def _prove(case: _Case, system: System, targets: Targets, waiting: Ints) -> None
     mine[waiting] = True
     targets.high[~mine] = -np.inf
     targets.low[~mine] = np.inf
+    if not len(reached.open()):
+        return
     try:
         centre = find_centre(system, case.left)
     except (OutOfTime, TooLarge, MemoryError):
