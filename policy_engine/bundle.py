@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -37,7 +38,7 @@ class Bundle:
                 member = tarfile.TarInfo("/" + path)
                 member.size, member.mode = len(content), 0o644
                 archive.addfile(member, io.BytesIO(content))
-        return _gzip(raw.getvalue())
+        return gzip.compress(raw.getvalue(), mtime=0)
 
 
 def read(folder: Path = POLICIES) -> Bundle:
@@ -72,9 +73,3 @@ def write(target: Path, folder: Path = POLICIES) -> Bundle:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
-
-
-def _gzip(data: bytes) -> bytes:
-    import gzip
-
-    return gzip.compress(data, mtime=0)

@@ -1,0 +1,104 @@
+package access.start_sandbox_test
+
+import data.access.start_sandbox
+import rego.v1
+
+given := {
+	"id": 7,
+	"version": "nafld/1",
+	"dataset": "nafld",
+	"classification": 3,
+	"purpose": "study livers",
+	"expires_at": "2027-01-01T00:00:00.000000Z",
+	"revoked_at": null,
+	"version_state": "available",
+	"stewards": ["stella"],
+}
+
+asked := {
+	"person": {"name": "ana", "groups": ["analysts"]},
+	"project": {
+		"name": "liver",
+		"state": "active",
+		"expires_at": "2027-01-01T00:00:00.000000Z",
+		"purpose": "study livers",
+		"members": ["ana"],
+	},
+	"grants": [given],
+	"now": "2026-11-23T00:00:00.000000Z",
+}
+
+with_grant(changes) := object.union(asked, {"grants": [object.union(given, changes)]})
+
+with_project(changes) := object.union(asked, {"project": object.union(asked.project, changes)})
+
+codes(answer) := {reason.code | some reason in answer.reasons}
+
+test_a_member_with_a_grant_starts if {
+	found := start_sandbox.answer with input as asked
+	found.allow
+	found.grants == {7}
+	found.view == "guarded"
+	found.limits.bytes_per_hour > 0
+	count(found.reasons) == 0
+}
+
+test_each_condition_of_the_person_and_project_refuses if {
+	cases := {
+		"not_a_member": object.union(asked, {"person": {"name": "eve", "groups": ["analysts"]}}),
+		"not_an_analyst": object.union(asked, {"person": {"name": "ana", "groups": ["stewards"]}}),
+		"project_not_active": with_project({"state": "frozen"}),
+		"project_expired": with_project({"expires_at": "2026-11-23T00:00:00.000000Z"}),
+		"no_grant": object.union(asked, {"grants": []}),
+	}
+	every code, question in cases {
+		found := start_sandbox.answer with input as question
+		not found.allow
+		codes(found) == {code}
+	}
+}
+
+test_each_condition_of_a_grant_refuses if {
+	cases := {
+		"grant_expired": {"expires_at": "2026-11-22T23:59:59.999999Z"},
+		"grant_revoked": {"revoked_at": "2026-11-01T00:00:00.000000Z"},
+		"grant_other_purpose": {"purpose": "marketing"},
+		"version_destroyed": {"version_state": "destroyed"},
+		"unknown_classification": {"classification": 5},
+	}
+	every code, changes in cases {
+		found := start_sandbox.answer with input as with_grant(changes)
+		not found.allow
+		codes(found) == {code}
+		found.view == "blind"
+		found.limits == {}
+	}
+}
+
+test_every_missing_field_refuses if {
+	every field in ["person", "project", "grants", "now"] {
+		not start_sandbox.allow with input as object.remove(asked, [field])
+	}
+	every field in ["state", "expires_at", "purpose", "members"] {
+		not start_sandbox.allow with input as object.union(
+			object.remove(asked, ["project"]),
+			{"project": object.remove(asked.project, [field])},
+		)
+	}
+	every field in ["id", "version", "classification", "purpose", "expires_at", "revoked_at", "version_state"] {
+		not start_sandbox.allow with input as object.union(asked, {"grants": [object.remove(given, [field])]})
+	}
+}
+
+test_an_incomplete_question_is_named if {
+	found := start_sandbox.answer with input as {}
+	"input_incomplete" in codes(found)
+}
+
+test_only_grants_in_force_are_mounted if {
+	over := object.union(given, {"id": 8, "expires_at": "2026-01-01T00:00:00.000000Z"})
+	found := start_sandbox.answer with input as object.union(asked, {"grants": [given, over]})
+	found.allow
+	found.grants == {7}
+	found.left_out == {[8, "grant_expired"]}
+}

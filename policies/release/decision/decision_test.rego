@@ -1,0 +1,146 @@
+package release.decision_test
+
+import data.release.decision
+import rego.v1
+
+source := {"version": "nafld/1", "dataset": "nafld", "classification": 3, "stewards": ["stella"]}
+
+table := {
+	"name": "outcomes",
+	"kind": "table",
+	"sql": "SELECT 1",
+	"findings": [],
+	"lineage": [source],
+	"checks_completed": true,
+	"protected": true,
+}
+
+asked := {
+	"request": {"id": "R-1", "author": "ana", "project": "liver", "purpose": "report"},
+	"parameters": {
+		"min_contributors": 10,
+		"dominance": {"n": 2, "k_percent": 90},
+		"p_percent": 10,
+		"max_cells": 10000,
+	},
+	"items": [table],
+	"now": "2026-11-23T00:00:00.000000Z",
+}
+
+with_item(changes) := object.union(asked, {"items": [object.union(table, changes)]})
+
+file(name) := with_item({"name": name, "kind": "file", "protected": false})
+
+finding(rule, severity) := {"rule": rule, "severity": severity, "cells": 1, "figures": {}}
+
+codes(answer) := {reason.code | some reason in answer.reasons}
+
+refused_with(question, code) if {
+	found := decision.answer with input as question
+	found.outcome == "refuse"
+	code in codes(found)
+	found.obligations.approvals == 2
+}
+
+reviewed_with(question, code) if {
+	found := decision.answer with input as question
+	found.outcome == "review"
+	code in codes(found)
+}
+
+test_a_clean_sensitive_table_is_reviewed if {
+	found := decision.answer with input as asked
+	found.outcome == "review"
+	found.obligations == {"approvals": 1, "stewards_of": ["nafld"], "protect": false}
+}
+
+test_a_clean_public_table_is_released if {
+	public := object.union(source, {"classification": 1})
+	found := decision.answer with input as with_item({"lineage": [public]})
+	found.outcome == "release"
+	codes(found) == {"automatic"}
+}
+
+test_restricted_data_needs_two_approvals if {
+	restricted := object.union(source, {"classification": 4})
+	strict := {"min_contributors": 20, "dominance": {"n": 1, "k_percent": 75}, "p_percent": 15, "max_cells": 5000}
+	found := decision.answer with input as object.union(with_item({"lineage": [restricted]}), {"parameters": strict})
+	found.outcome == "review"
+	found.obligations.approvals == 2
+}
+
+test_findings_that_refuse if {
+	cases := {
+		"raw_records": "raw_records",
+		"identifier": "raw_records",
+		"joint_exact": "collides",
+		"joint_narrow": "collides",
+		"endpoint": "refused_finding",
+		"dominance": "not_protected",
+		"brand_new": "unknown_rule",
+	}
+	every rule, code in cases {
+		refused_with(with_item({"findings": [finding(rule, "fail")]}), code)
+	}
+}
+
+test_small_cells_are_protected_first if {
+	found := decision.answer with input as with_item({"protected": false, "findings": [finding("min_contributors", "fail")]})
+	found.outcome == "review"
+	found.obligations.protect
+}
+
+test_what_was_suppressed_is_looked_at if {
+	reviewed_with(with_item({"findings": [finding("min_contributors", "info")]}), "small_cells")
+}
+
+test_what_was_not_proven_is_looked_at if {
+	reviewed_with(with_item({"findings": [finding("joint_not_proven", "warn")]}), "not_proven")
+}
+
+test_an_unknown_severity_is_refused if refused_with(with_item({"findings": [finding("zero", "mild")]}), "unknown_rule")
+
+test_an_unfinished_check_is_refused if refused_with(with_item({"checks_completed": false}), "checks_incomplete")
+
+test_nothing_without_lineage if refused_with(with_item({"lineage": []}), "no_lineage")
+
+test_nothing_of_an_unknown_level if {
+	refused_with(with_item({"lineage": [object.union(source, {"classification": 9})]}), "unknown_classification")
+	refused_with(with_item({"lineage": [object.remove(source, ["classification"])]}), "unknown_classification")
+}
+
+test_weaker_parameters_are_refused if {
+	cases := [
+		{"min_contributors": 9},
+		{"min_contributors": "10"},
+		{"dominance": {"n": 1, "k_percent": 90}},
+		{"dominance": {"n": 2, "k_percent": 91}},
+		{"p_percent": 9},
+		{"max_cells": 10001},
+	]
+	every changes in cases {
+		question := object.union(asked, {"parameters": object.union(asked.parameters, changes)})
+		refused_with(question, "parameters_differ")
+	}
+}
+
+test_files_by_their_endings if {
+	reviewed_with(file("notes.md"), "manual")
+	refused_with(file("rows.csv"), "file_type")
+	refused_with(file("rows"), "file_type")
+	refused_with(file("notes.md.exe"), "file_type")
+}
+
+test_every_missing_field_refuses if {
+	every field in ["request", "parameters", "items"] {
+		refused_with(object.remove(asked, [field]), "input_incomplete")
+	}
+	every field in ["name", "kind", "findings", "lineage", "checks_completed", "protected"] {
+		refused_with(object.union(asked, {"items": [object.remove(table, [field])]}), "input_incomplete")
+	}
+}
+
+test_one_bad_item_refuses_all if {
+	bad := object.union(table, {"name": "second", "findings": [finding("raw_records", "fail")]})
+	refused_with(object.union(asked, {"items": [table, bad]}), "raw_records")
+}

@@ -1,0 +1,29 @@
+package release.parameters_test
+
+import data.release.parameters
+import rego.v1
+
+test_sensitive_data_needs_ten_people if {
+	found := parameters.answer with input as {"classifications": [3]}
+	found.min_contributors == 10
+	found.dominance == {"n": 2, "k_percent": 90}
+	found.p_percent == 10
+	found.protect
+}
+
+test_the_strictest_number_of_each_counts if {
+	found := parameters.answer with input as {"classifications": [1, 3, 4]}
+	found.min_contributors == 20
+	found.dominance == {"n": 2, "k_percent": 75}
+	found.max_cells == data.data.levels["4"].max_cells
+}
+
+test_unknown_levels_have_no_parameters if not parameters.answer with input as {"classifications": [3, 9]}
+
+test_nothing_has_no_parameters if not parameters.answer with input as {"classifications": []}
+
+test_data_may_switch_protection_off if {
+	row := object.union(data.data.levels["3"], {"protect": false})
+	found := parameters.answer with input as {"classifications": [3]} with data.data.levels as {"3": row}
+	found.protect == false
+}
