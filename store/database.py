@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
@@ -57,12 +58,10 @@ class Database:
         try:
             db._ensure_schema()
             db._require_own_ledger()
+            _publish(signer, settings.home / "ledger.pub")
         except BaseException:
             db.close()
             raise
-        public = settings.home / "ledger.pub"
-        if not public.exists():
-            keys.publish(signer, public)
         return db
 
     @property
@@ -164,6 +163,18 @@ class Database:
                 do="Bring back secrets/ledger.key from the backup that belongs to this database; then verify the ledger.",
                 private=fault.why,
             ) from fault
+
+
+def _publish(signer: Signer, path: Path) -> None:
+    """Raises KeyMismatch when another public key lies there: people would verify against it."""
+    if not path.exists():
+        keys.publish(signer, path)
+    elif keys.public(path) != signer.verifier:
+        raise KeyMismatch(
+            "The database was not opened.",
+            why=f"{path.name} is not the public key of the ledger's signing key.",
+            do=f"Find out who changed it. To write the right one, remove {path.name} and start again.",
+        )
 
 
 def _is_sqlite(connection: Connection) -> bool:

@@ -14,8 +14,9 @@ from sqlalchemy import insert, text
 from installation.settings import Settings
 from ledger import keys
 from ledger.entry import Entry
+from ledger.note import Signer
 from store import evidence
-from store.database import Database
+from store.database import LEDGER_NAME, Database
 from store.errors import KeyMismatch, SchemaFault, StoreBusy
 from store.schema import person
 
@@ -63,6 +64,15 @@ def test_a_lost_key_is_not_replaced_by_another(settings: Settings) -> None:
     (settings.secrets / "ledger.key").unlink()
     with pytest.raises(KeyMismatch):
         Database.open(settings)
+
+
+def test_another_public_key_in_its_place_is_noticed(settings: Settings) -> None:
+    (settings.home / "ledger.pub").write_text(f"{Signer(LEDGER_NAME, bytes(32)).verifier}\n")
+    with pytest.raises(KeyMismatch) as fault:
+        Database.open(settings)
+    assert "ledger.pub" in fault.value.why
+    (settings.home / "ledger.pub").unlink()
+    Database.open(settings).close()
 
 
 def test_a_ledger_whose_end_was_forged_is_not_appended_to(settings: Settings) -> None:
