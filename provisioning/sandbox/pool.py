@@ -123,6 +123,11 @@ class Pool:
         while self.waiting:
             await self._drop(self.waiting.popleft().sandbox_id)
 
+    def drain(self) -> None:
+        """The same at the end of the process, when no event loop runs any more."""
+        while self.waiting:
+            self._drop_now(self.waiting.popleft().sandbox_id)
+
     def target(self) -> int:
         horizon = time.monotonic() - RECENT_SECONDS
         while self.claimed_at and self.claimed_at[0] < horizon:
@@ -170,9 +175,12 @@ class Pool:
         raise _silent("it was not ready in time")
 
     async def _drop(self, sandbox_id: str) -> None:
+        await asyncio.to_thread(self._drop_now, sandbox_id)
+
+    def _drop_now(self, sandbox_id: str) -> None:
         try:
-            await asyncio.to_thread(self.containers.remove, sandbox_id)
-            await asyncio.to_thread(self.mounts.remove, sandbox_id)
+            self.containers.remove(sandbox_id)
+            self.mounts.remove(sandbox_id)
         except Fault as fault:
             _log.warning("a waiting sandbox was not removed: %s", fault.private or fault)
 

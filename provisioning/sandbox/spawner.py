@@ -7,6 +7,7 @@ hardening profile's, and none of the hub's environment reaches the container. Th
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,14 +60,10 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
     @default("keeper")
     def _default_keeper(self) -> Keeper:
         if self.glovebox_home not in self._keepers:
-            self._keepers[self.glovebox_home] = make_keeper(load(Path(self.glovebox_home)))
+            made = make_keeper(load(Path(self.glovebox_home)))
+            atexit.register(made.pool.drain)  # what waits is this process's, and goes with it
+            self._keepers[self.glovebox_home] = made
         return self._keepers[self.glovebox_home]
-
-    @classmethod
-    async def close_pools(cls) -> None:
-        """Ensure that no sandbox of this process waits any more; for the hub's end."""
-        for keeper in cls._keepers.values():
-            await keeper.pool.close()
 
     @default("remove")
     def _default_remove(self) -> bool:

@@ -1,0 +1,1 @@
+"""Two small hubs for the spawn benchmark, alike but for the spawner."""
