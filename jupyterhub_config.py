@@ -5,6 +5,7 @@ import sys
 from installation.settings import CHECKOUT, load
 from policy_engine import opa_process
 from provisioning.sandbox.spawner import SandboxSpawner
+from workbench.runtime import hub_process
 from workbench.setup import opa, programs
 from workbench.setup.secrets import accounts
 
@@ -19,9 +20,12 @@ def secret(name):
 secure = settings.url.startswith("https://")
 
 # ---- the hub and its proxy ------------------------------------------------------------------------------------------
-c.JupyterHub.bind_url = f"http://{settings.host}:{settings.ports.public}"
+c.JupyterHub.bind_url = f"{'https' if settings.tls_cert else 'http'}://{settings.host}:{settings.ports.public}"
+c.JupyterHub.ssl_cert = settings.tls_cert
+c.JupyterHub.ssl_key = settings.tls_key
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.ports.hub}"
 c.JupyterHub.db_url = f"sqlite:///{settings.home / 'hub.sqlite'}"
+c.JupyterHub.upgrade_db = True  # with a copy of the database beside it
 c.JupyterHub.cookie_secret_file = str(settings.secrets / "hub.cookie")
 c.JupyterHub.tornado_settings = {"cookie_options": {"SameSite": "Lax", "Secure": secure}}
 c.JupyterHub.cleanup_servers = False  # a restart of the hub leaves sandboxes running; it finds them again
@@ -40,7 +44,7 @@ if settings.authenticator == "oidc":
     c.GenericOAuthenticator.update(dict(settings.oidc))
     c.GenericOAuthenticator.manage_groups = True
 else:
-    c.JupyterHub.authenticator_class = "native"
+    c.JupyterHub.authenticator_class = "workbench.runtime.authenticator.LocalAuthenticator"
     c.NativeAuthenticator.enable_signup = False
     c.NativeAuthenticator.open_signup = False
     c.NativeAuthenticator.minimum_password_length = 12
@@ -68,9 +72,20 @@ c.JupyterHub.spawner_class = SandboxSpawner
 c.Spawner.default_url = "/lab"
 
 # ---- services: the policy engine, the doors, the gate ---------------------------------------------------------------
-here = {"GLOVEBOX_HOME": str(settings.home), "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+mark = {hub_process.MARK: str(settings.home)}
+here = {
+    **mark,
+    "GLOVEBOX_HOME": str(settings.home),
+    "PYTHONPATH": str(CHECKOUT),
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONFAULTHANDLER": "1",  # a crash in a native library says where
+}
 own = ["read:users:name!user", "read:users:groups!user"]
-services = [
+services = []
+if settings.policy_engine == "opa":  # first: the others ask it
+    engine = [str(opa.binary(settings)), *opa_process.prepare(settings)]
+    services.append({"name": "policy-engine", "command": engine, "environment": mark, "display": False})
+services += [
     {
         "name": "session-door",
         "url": f"http://127.0.0.1:{settings.ports.doors}",
@@ -92,9 +107,6 @@ services = [
     },
     {"name": "operator", "api_token": secret("operator.token")},
 ]
-if settings.policy_engine == "opa":
-    engine = [str(opa.binary(settings)), *opa_process.prepare(settings)]
-    services.append({"name": "policy-engine", "command": engine, "environment": {}, "display": False})
 c.JupyterHub.services = services
 
 c.JupyterHub.load_roles = [

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from installation.fault import Fault
 from ledger.errors import LedgerFault
 
-progress = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
+UNREADABLE = "[dim]not there[/]"
+
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True)
 
 
 def answer(value: Any) -> None:
     """The one JSON document of a command run with ``--json``."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def table(columns: list[str], rows: list[list[object]]) -> None:
+    """Rows under small headings; every cell is text as it stands."""
+    shown = Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for row in rows:
+        shown.add_row(*(escape(str(value)) for value in row))
+    out.print(shown, soft_wrap=False)
+
+
+def tick(holds: bool) -> str:
+    return "[green]✓[/]" if holds else "[red]✗[/]"
 
 
 @contextmanager
@@ -30,11 +49,29 @@ def faults_in_three_parts(as_json: bool = False) -> Iterator[None]:
     except (Fault, LedgerFault) as fault:
         if as_json:
             answer({"error": fault.public()})
-        progress.print(
-            f"[bold red]✗[/] {_plain(fault.what)}\n  [dim]why:[/] {_plain(fault.why)}\n  [dim]do:[/]  {_plain(fault.do)}"
+        show(fault)
+        raise SystemExit(1) from None
+    except PermissionError as denied:
+        refused = Fault(
+            "The command did not finish.",
+            why=f"Your account may not use {denied.filename}.",
+            do="Run it as the account that made this installation, or as root.",
         )
+        if as_json:
+            answer({"error": refused.public()})
+        show(refused)
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read our output has left
         raise SystemExit(1) from None
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+def show(fault: Fault | LedgerFault) -> None:
+    progress.print(
+        f"[bold red]✗[/] {escape(fault.what)}\n  [dim]why:[/] {escape(fault.why)}\n  [dim]do:[/]  {escape(fault.do)}"
+    )
+
+
+def say(text: str) -> None:
+    """A line of progress, as it stands."""
+    progress.print(f"  {text}", markup=False)

@@ -50,6 +50,16 @@ def discover() -> dict[str, Benchmark]:
     return found
 
 
+def list_benchmarks(*, as_json: bool) -> int:
+    """Name and claim of every benchmark."""
+    known = discover()
+    if as_json:
+        console.answer({"benchmarks": [{"name": one.name, "about": one.about} for one in known.values()]})
+    else:
+        console.table(["benchmark", "what it measures"], [[one.name, one.about] for one in known.values()])
+    return 0
+
+
 def run_benchmarks(settings: Settings, name: str, *, as_json: bool, quick: bool) -> int:
     """Run one or all. Raises WorkbenchFault for an unknown name."""
     known = discover()

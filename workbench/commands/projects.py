@@ -2,7 +2,205 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import typer
+
+from installation import settings as installation
+from workbench import console
+from workbench.commands.names import By, Until, moment
+from workbench.console import Json
 
 app = typer.Typer(help="Projects, their members and purpose.", no_args_is_help=True)
 grant = typer.Typer(help="A steward's consent to the use of a dataset version.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The project's name.")]
+Person = Annotated[str, typer.Argument(help="The person's account name.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the ledger.")]
+
+
+@app.command()
+def create(
+    name: Name,
+    by: By,
+    title: Annotated[str, typer.Option(help="One line for people.")],
+    purpose: Annotated[str, typer.Option(help="What the data may be used for; grants repeat it.")],
+    until: Until,
+    member: Annotated[list[str] | None, typer.Option(help="A member; repeat for several.")] = None,
+) -> None:
+    """Make a project. It sees no data until a steward grants some."""
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        at = now()
+        end = moment(until, at)
+        made = projects.create_project(
+            _db(), name=name, title=title, purpose=purpose, sponsor=by, expires_at=end, actor=by, at=at
+        )
+        for person in member or []:
+            projects.add_member(_db(), project=name, person=person, actor=by, at=at)
+        console.out.print(f"Project {made.name} is there until {end:%Y-%m-%d}.")
+
+
+@app.command("list")
+def list_projects(as_json: Json = False) -> None:
+    """Every project with its members and grants."""
+    with console.faults_in_three_parts(as_json):
+        from provisioning.service import projects
+
+        with _db().read() as c:
+            found = [_facts(one, projects.grants_of(c, one.name)) for one in projects.projects(c)]
+        if as_json:
+            console.answer({"projects": found})
+            return
+        if not found:
+            console.out.print("There is no project. Next: ./glovebox project create --help")
+            return
+        console.table(
+            ["project", "state", "until", "members", "grants"],
+            [
+                [
+                    p["name"],
+                    p["state"],
+                    p["expires_at"][:10],
+                    ", ".join(p["members"]),
+                    ", ".join(
+                        f"{g['id']}: {g['version']}{' (revoked)' if g['revoked_at'] else ''}" for g in p["grants"]
+                    ),
+                ]
+                for p in found
+            ],
+        )
+
+
+@app.command("add-member")
+def add_member(name: Name, person: Person, by: By) -> None:
+    """Let a person into a project."""
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        projects.add_member(_db(), project=name, person=person, actor=by, at=now())
+        console.out.print(f"{person} is a member of {name}.")
+
+
+@app.command("remove-member")
+def remove_member(name: Name, person: Person, by: By) -> None:
+    """Take a person out of a project; their running sandbox is stopped."""
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        projects.remove_member(_db(), project=name, person=person, actor=by, at=now())
+        console.out.print(f"{person} is no longer a member of {name}.")
+
+
+@app.command()
+def freeze(name: Name, by: By, reason: Reason) -> None:
+    """Stop all work on a project, for now."""
+    _move("freeze_project", name, by, reason)
+
+
+@app.command()
+def thaw(name: Name, by: By, reason: Reason) -> None:
+    """Let work on a frozen project go on."""
+    _move("thaw_project", name, by, reason)
+
+
+@app.command()
+def close(name: Name, by: By, reason: Reason) -> None:
+    """End a project for good."""
+    _move("close_project", name, by, reason)
+
+
+@app.command()
+def extend(name: Name, by: By, until: Until) -> None:
+    """Give a project another end. Its grants keep theirs."""
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        at = now()
+        made = projects.extend_project(_db(), name=name, expires_at=moment(until, at), actor=by, at=at)
+        console.out.print(f"Project {name} ends {made.expires_at:%Y-%m-%d}.")
+
+
+@grant.command()
+def give(
+    project: Name,
+    version: Annotated[str, typer.Argument(help="A dataset version, for example nafld/1.")],
+    by: By,
+    until: Until,
+    purpose: Annotated[
+        str | None, typer.Option(help="Must be the project's purpose, which it is when left out.")
+    ] = None,
+) -> None:
+    """Grant a dataset version to a project, as one of its stewards."""
+    with console.faults_in_three_parts():
+        from provisioning.domain.errors import not_found
+        from provisioning.service import projects
+        from store.clock import now
+
+        at, db = now(), _db()
+        with db.read() as c:
+            known = projects.project(c, project)
+        if known is None:
+            raise not_found("project", project, "./glovebox project list")
+        given = projects.give_grant(
+            db,
+            project=project,
+            version=version,
+            purpose=purpose or known.purpose,
+            expires_at=moment(until, at),
+            actor=by,
+            at=at,
+        )
+        console.out.print(f"Grant {given.id}: {project} may use {version} until {given.expires_at:%Y-%m-%d}.")
+
+
+@grant.command()
+def revoke(number: Annotated[int, typer.Argument(help="The grant's number.")], by: By, reason: Reason) -> None:
+    """Take a grant back, at once. Running sandboxes that use it are stopped."""
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        taken = projects.revoke_grant(_db(), grant=number, reason=reason, actor=by, at=now())
+        console.out.print(f"Grant {taken.id} is revoked: {taken.project} may no longer use {taken.version}.")
+
+
+def _move(verb: str, name: str, by: str, reason: str) -> None:
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        moved = getattr(projects, verb)(_db(), name=name, reason=reason, actor=by, at=now())
+        console.out.print(f"Project {name} is {moved.state.value}.")
+
+
+def _db() -> Any:
+    from store.database import Database
+
+    return Database.open(installation.load())
+
+
+def _facts(one: Any, grants: list[Any]) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "title": one.title,
+        "purpose": one.purpose,
+        "state": one.state.value,
+        "expires_at": one.expires_at.isoformat(),
+        "members": list(one.members),
+        "grants": [
+            {
+                "id": g.id,
+                "version": g.version,
+                "granted_by": g.granted_by,
+                "expires_at": g.expires_at.isoformat(),
+                "revoked_at": g.revoked_at.isoformat() if g.revoked_at else None,
+            }
+            for g in grants
+        ],
+    }

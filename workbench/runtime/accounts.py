@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import bcrypt
-from nativeauthenticator.orm import Base, UserInfo
-from sqlalchemy import create_engine, select
-from sqlalchemy.orm import Session
+from jupyterhub.orm import new_session_factory
+from nativeauthenticator.orm import UserInfo
+from sqlalchemy import select
 
 from installation.settings import Settings
 
 
 def ensure_account(settings: Settings, name: str, password: str, *, replace: bool = False) -> bool:
     """Make the account; True when it was made or its password replaced. The password is stored only as a hash."""
-    engine = create_engine(f"sqlite:///{settings.home / 'hub.sqlite'}", connect_args={"timeout": 30})
+    sessions = new_session_factory(f"sqlite:///{settings.home / 'hub.sqlite'}")  # makes and stamps the hub's schema
     try:
-        Base.metadata.create_all(engine, tables=[UserInfo.__table__])
-        with Session(engine) as session:
+        with sessions() as session:
             found = session.scalar(select(UserInfo).where(UserInfo.username == name))
             if found is not None and not replace:
                 return False
@@ -27,4 +26,4 @@ def ensure_account(settings: Settings, name: str, password: str, *, replace: boo
             session.commit()
             return True
     finally:
-        engine.dispose()
+        sessions.kw["bind"].dispose()

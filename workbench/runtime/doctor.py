@@ -1,29 +1,105 @@
-"""What a crash may have left, found and cleared; and whether the record holds."""
+"""What a crash may have left, found and cleared; and whether engine, record and installation are well."""
 
 from __future__ import annotations
 
+import shutil
+import stat
+from collections.abc import Callable
 from typing import Any
 
 import docker
+from docker.errors import DockerException
 
+from installation.fault import Fault
 from installation.settings import Settings
 from ledger import keys
+from ledger.errors import LedgerFault
 from ledger.verify import verify_log
 from provisioning.sandbox.store_book import StoreBook
 from provisioning.sandbox.sweeping import sweep
 from store.database import Database
+from workbench.runtime import health, hub_process
+from workbench.setup import docker_engine, opa
+
+LEAST_FREE = 5 * 1024**3
 
 
 def examine(settings: Settings) -> dict[str, Any]:
-    """Sweep sandboxes and verify the ledger; ``well`` when nothing is left that a person must mend."""
+    """Every finding with whether it is well; ``well`` when none is left that a person must mend."""
+    looks: dict[str, Callable[[Settings], tuple[bool, str]]] = {
+        "secrets": _secrets,
+        "disk": _disk,
+        "container engine": _engine,
+        "policy engine": _policies,
+        "workbench": _workbench,
+        "sandboxes": _sandboxes,
+        "ledger": _ledger,
+    }
+    findings = []
+    for name, look in looks.items():
+        try:
+            well, said = look(settings)
+        except (Fault, LedgerFault) as fault:
+            well, said = False, f"{fault.what} {fault.why} {fault.do}"
+        except (OSError, DockerException) as broken:
+            well, said = False, f"could not be looked at: {broken}"
+        findings.append({"name": name, "well": well, "said": said})
+    return {"well": all(f["well"] for f in findings), "findings": findings}
+
+
+def _secrets(settings: Settings) -> tuple[bool, str]:
+    if not settings.secrets.exists():
+        return False, "set-up has not run here; run ./glovebox setup"
+    exposed = [
+        path.name
+        for path in [settings.secrets, *settings.secrets.iterdir()]
+        if stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    if exposed:
+        return False, f"others may read {', '.join(sorted(exposed))}; chmod go= them and change what leaked"
+    return True, "only this account can read them"
+
+
+def _disk(settings: Settings) -> tuple[bool, str]:
+    free = shutil.disk_usage(settings.home).free
+    said = f"{free / 1024**3:.1f} GiB free"
+    return free >= LEAST_FREE, said if free >= LEAST_FREE else f"{said}; homes and releases need more: make room"
+
+
+def _engine(_: Settings) -> tuple[bool, str]:
+    running = docker_engine.version()
+    return running is not None, f"Docker {running}" if running else "Docker does not answer; run ./glovebox setup"
+
+
+def _policies(settings: Settings) -> tuple[bool, str]:
+    if settings.policy_engine != "opa":
+        return True, "in-process (regopy); install OPA or Go and run ./glovebox setup to use the real server"
+    found = opa.binary(settings)
+    return found is not None, f"OPA at {found}" if found else "OPA is gone; run ./glovebox setup"
+
+
+def _workbench(settings: Settings) -> tuple[bool, str]:
+    if hub_process.running(settings) is None:
+        left = hub_process.left_over(settings)
+        if left and hub_process.end(settings):
+            return True, f"not running; {left} processes of a hub that is gone were ended"
+        return True, "not running"
+    silent = [part.name for part in health.parts(settings) if not part.answers]
+    return not silent, f"silent: {', '.join(silent)}; look into {settings.logs}" if silent else "every part answers"
+
+
+def _sandboxes(settings: Settings) -> tuple[bool, str]:
     client = docker.from_env()
     try:
         swept = sweep(settings, StoreBook(settings), client)
     finally:
         client.close()
+    return (
+        True,
+        f"{len(swept.kept)} running, {len(swept.removed)} left-overs removed, {len(swept.closed)} records closed",
+    )
+
+
+def _ledger(settings: Settings) -> tuple[bool, str]:
     report = verify_log(Database.open(settings), keys.public(settings.home / "ledger.pub"))
-    said = [
-        f"sandboxes: {len(swept.kept)} running, {len(swept.removed)} left-overs removed, {len(swept.closed)} records closed",
-        f"ledger: {report.message}",
-    ]
-    return {"well": report.ok, "said": said, "swept": vars(swept), "ledger": {"ok": report.ok, "size": report.size}}
+    return report.ok, report.message

@@ -13,7 +13,8 @@ class HubApi:
     """Raises httpx.HTTPError when the hub is away or refuses."""
 
     def __init__(self, settings: Settings) -> None:
-        token = (settings.secrets / "operator.token").read_text("utf-8").strip()
+        path = settings.secrets / "operator.token"
+        token = path.read_text("utf-8").strip() if path.exists() else ""
         self._client = httpx.Client(
             base_url=f"http://127.0.0.1:{settings.ports.hub}/hub/api",
             headers={"Authorization": f"token {token}"},
@@ -23,7 +24,7 @@ class HubApi:
 
     def healthy(self) -> bool:
         try:
-            return self._client.get("/health").status_code == 200
+            return self._client.get("/health", timeout=3).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -31,17 +32,26 @@ class HubApi:
         found: list[dict[str, Any]] = self._client.get("/users").raise_for_status().json()
         return found
 
-    def ensure_user(self, name: str, group: str) -> None:
+    def ensure_user(self, name: str, group: str, *, others: tuple[str, ...] = ()) -> None:
+        """The person exists and is in ``group`` and in none of ``others``."""
         answer = self._client.post(f"/users/{name}")
         if answer.status_code not in (201, 409):
             answer.raise_for_status()
         self._client.post(f"/groups/{group}/users", json={"users": [name]}).raise_for_status()
+        for other in others:
+            self._client.request("DELETE", f"/groups/{other}/users", json={"users": [name]}).raise_for_status()
+
+    def running_servers(self) -> list[str]:
+        """The owners of servers that run, start or stop."""
+        return [
+            user["name"] for user in self.users() if user.get("servers") or user.get("server") or user.get("pending")
+        ]
 
     def stop_servers(self) -> list[str]:
         """Ask the hub to stop every running server; the names of their owners."""
-        running = [user["name"] for user in self.users() if user.get("servers") or user.get("server")]
+        running = self.running_servers()
         for name in running:
-            self._client.delete(f"/users/{name}/server")
+            self._client.delete(f"/users/{name}/server").raise_for_status()
         return running
 
     def close(self) -> None:

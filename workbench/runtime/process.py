@@ -1,62 +1,62 @@
-"""`up`, `down` and `status`: one hub process in a session of its own, which manages the rest."""
+"""`up` and `down`: one hub process in a session of its own, which manages the rest."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import docker
 import httpx
 
-from installation.settings import CHECKOUT, Settings
+from installation.settings import Settings
 from provisioning.sandbox import hardening
-from provisioning.sandbox.keeper import cgroup_version
+from provisioning.sandbox.containers import cgroup_version
 from provisioning.sandbox.store_book import StoreBook
 from provisioning.sandbox.sweeping import sweep
 from workbench.errors import ProcessFault
+from workbench.runtime import hub_process
 from workbench.runtime.accounts import ensure_account
+from workbench.runtime.health import parts
 from workbench.runtime.hub_api import HubApi
 from workbench.setup import secrets
 
-PATIENCE = 90.0
+PATIENCE = 120.0
+LOG_LIMIT = 32 * 1024 * 1024
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Part:
-    name: str
-    answers: bool
-    address: str
-
-
-def hub_pid(settings: Settings) -> int | None:
-    """The running hub's process id; a pid file whose process is gone, or is another program's, counts as none."""
-    try:
-        pid = int((settings.run / "hub.pid").read_text("ascii"))
-        command = open(f"/proc/{pid}/cmdline", "rb").read()  # noqa: SIM115 - /proc
-    except (OSError, ValueError):
-        return None
-    return pid if b"jupyterhub" in command else None
-
-
-def up(settings: Settings, say: Say) -> None:
-    """Start the workbench and wait until every part answers. Already running: nothing happens. Raises ProcessFault."""
-    if hub_pid(settings) is None:
-        _before_start(settings, say)
-        _start(settings)
+def up(settings: Settings, say: Say) -> bool:
+    """Start the workbench and wait until every part answers; True when it was started now. Raises ProcessFault."""
+    os.umask(0o077)
+    begun = hub_process.running(settings) is None
+    if begun:
+        _warn_of_plain_http(settings, say)
+        _before_start(settings)
+        hub_process.start(settings)
     _wait_until_well(settings)
+    return begun
 
 
-def _before_start(settings: Settings, say: Say) -> None:
+def _warn_of_plain_http(settings: Settings, say: Say) -> None:
+    try:
+        local = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        local = False
+    if not local and not settings.tls_cert and not settings.url.startswith("https://"):
+        say(
+            f"WARNING: {settings.url} is plain http on an address that other machines reach: passwords and data can be read on "
+            "the way. Set tls_cert and tls_key, or public_url to the https address of a proxy in front (docs/how-to/operate.md)."
+        )
+
+
+def _before_start(settings: Settings) -> None:
+    hub_process.end(settings)  # what a hub that crashed left running
     _refuse_taken_ports(settings)
+    _keep_logs_small(settings)
     client = docker.from_env()
     try:
         _write_verifier_profile(settings, client)
@@ -75,96 +75,48 @@ def _write_verifier_profile(settings: Settings, client: docker.DockerClient) -> 
     fresh.replace(target)
 
 
+def _keep_logs_small(settings: Settings) -> None:
+    """At each start a log above the limit becomes ``.1``, and the ``.1`` before it goes."""
+    for log in settings.logs.glob("*.log"):
+        if log.stat().st_size > LOG_LIMIT:
+            log.replace(log.with_suffix(".log.1"))
+
+
 def _refuse_taken_ports(settings: Settings) -> None:
     taken = []
     for name, port in vars(settings.ports).items():
         host = settings.host if name == "public" else "127.0.0.1"
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                taken.append(f"{name} ({port})")
+        try:
+            family, *_, address = socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError:
+            taken.append(f"{name} ({port})")
     if taken:
         raise ProcessFault(
             "The workbench did not start.",
-            why=f"Another program listens on the port for {', '.join(taken)}.",
+            why=f"These addresses cannot be listened on, most likely because another program does: {', '.join(taken)}.",
             do=f"Stop it, or set other ports under [ports] in {settings.home / 'settings.toml'}.",
         )
-
-
-def _start(settings: Settings) -> None:
-    environ = {**os.environ, "GLOVEBOX_HOME": str(settings.home), "PYTHONPATH": str(CHECKOUT)}
-    environ["JUPYTERHUB_CRYPT_KEY"] = (settings.secrets / "hub.crypt").read_text("ascii").strip()
-    command = [sys.executable, "-m", "jupyterhub", "-f", str(CHECKOUT / "jupyterhub_config.py")]
-    with (settings.logs / "hub.log").open("ab") as log:
-        started = subprocess.Popen(
-            command,
-            cwd=settings.home,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    (settings.run / "hub.pid").write_text(str(started.pid), "ascii")
-
-
-def parts(settings: Settings) -> list[Part]:
-    """Every part of the workbench and whether it answers now."""
-    api = HubApi(settings)
-    try:
-        hub = api.healthy()
-    finally:
-        api.close()
-    found = [Part("hub", hub, f"127.0.0.1:{settings.ports.hub}")]
-    found.append(Part("public proxy", _answers(f"{_public(settings)}/hub/login"), settings.url))
-    found.append(Part("session door", settings.doors_socket.exists() and _listens(settings.ports.doors), "doors.sock"))
-    found.append(Part("gate", settings.gate_socket.exists() and _listens(settings.ports.gate), "gate.sock"))
-    if settings.policy_engine == "opa":
-        found.append(
-            Part(
-                "policy engine",
-                _answers(f"http://127.0.0.1:{settings.ports.opa}/health"),
-                f"127.0.0.1:{settings.ports.opa}",
-            )
-        )
-    return found
-
-
-def _public(settings: Settings) -> str:
-    return f"http://{settings.host}:{settings.ports.public}"
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=3, trust_env=False).status_code < 500
-    except httpx.HTTPError:
-        return False
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 def _wait_until_well(settings: Settings) -> None:
     deadline = time.monotonic() + PATIENCE
     missing = ["everything"]
-    while time.monotonic() < deadline:
-        if hub_pid(settings) is None:
-            break
+    while time.monotonic() < deadline and hub_process.running(settings) is not None:
         missing = [part.name for part in parts(settings) if not part.answers]
         if not missing:
             return
         time.sleep(0.3)
+    said = _last_words(settings)
+    hub_process.end(settings)  # nothing half-started is left
     raise ProcessFault(
         "The workbench did not start.",
-        why=f"Not answering: {', '.join(missing)}. {_last_words(settings)}",
-        do=f"Look into {settings.logs / 'hub.log'}, mend what it names, then run ./glovebox up again.",
+        why=f"Not answering: {', '.join(missing)}. {said}",
+        do=f"Look into {settings.logs / 'hub.log'}, mend what it names, then run the same command again.",
     )
 
 
@@ -175,18 +127,29 @@ def _last_words(settings: Settings) -> str:
     return (wrong or lines or [""])[-1][:300]
 
 
-def down(settings: Settings, say: Say) -> None:
-    """Stop every sandbox, then the hub and all it manages, then remove what is mounted. Not running: only the last."""
-    pid = hub_pid(settings)
-    if pid is not None:
+def down(settings: Settings, say: Say) -> bool:
+    """Stop every sandbox, then the hub and all it manages, then remove what is mounted. False when nothing ran."""
+    if hub_process.running(settings) is not None:
         _stop_sandboxes(settings, say)
-        _end(pid)
-        (settings.run / "hub.pid").unlink(missing_ok=True)
+    ran = hub_process.end(settings)
+    if not settings.home.exists():
+        return ran
     client = docker.from_env()
     try:
+        left = StoreBook(settings).open_sandboxes()
+        for container in left.values():
+            _remove(client, container)
         sweep(settings, StoreBook(settings), client)
     finally:
         client.close()
+    return ran
+
+
+def _remove(client: docker.DockerClient, container: str) -> None:
+    try:
+        client.containers.get(container).remove(force=True)
+    except docker.errors.NotFound:
+        return
 
 
 def _stop_sandboxes(settings: Settings, say: Say) -> None:
@@ -196,45 +159,9 @@ def _stop_sandboxes(settings: Settings, say: Say) -> None:
         if stopped:
             say(f"stopping the sandboxes of {', '.join(stopped)}")
         deadline = time.monotonic() + 30
-        while stopped and time.monotonic() < deadline and any(u.get("server") or u.get("pending") for u in api.users()):
+        while stopped and time.monotonic() < deadline and api.running_servers():
             time.sleep(0.3)
     except httpx.HTTPError as away:
-        say(f"the hub could not be asked to stop the sandboxes ({away}); they are removed directly")
+        say(f"the hub could not be asked to stop the sandboxes ({type(away).__name__}); they are removed directly")
     finally:
         api.close()
-
-
-def _end(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if not os.path.exists(f"/proc/{pid}") or _is_zombie(pid):
-            break
-        time.sleep(0.1)
-    else:
-        os.kill(pid, signal.SIGKILL)
-    try:
-        os.killpg(pid, signal.SIGTERM)  # what the hub started in its session, should it have left any
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def status(settings: Settings) -> dict[str, Any]:
-    """What runs, as a program would read it."""
-    running = hub_pid(settings)
-    sandboxes = StoreBook(settings).open_sandboxes() if running else {}
-    return {
-        "running": running is not None,
-        "url": settings.url,
-        "home": str(settings.home),
-        "parts": [{"name": p.name, "answers": p.answers, "address": p.address} for p in parts(settings)],
-        "sandboxes": [{"id": name, "container": container} for name, container in sorted(sandboxes.items())],
-    }
