@@ -6,6 +6,8 @@ import asyncio
 import csv
 import hashlib
 import io
+import subprocess
+import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -13,32 +15,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from installation.settings import Settings
+from installation.settings import CHECKOUT, Settings
 from provisioning.domain.registration import Registration, TableSource
 from provisioning.service import catalogue, projects
 from store.clock import now
 from store.database import Database
-from workbench.demo import cohort, tamper
+from workbench.demo import cells, cohort, tamper
 from workbench.demo.browser import Browser, Notebook
 from workbench.demo.escapes import NEIGHBOUR_PORT, PREPARE, escapes, neighbour, reachable
-from workbench.demo.story import Story
+from workbench.demo.story import Differs, Story
 
 GATE = "/services/gate/api/v1"
-PURPOSE = "Describe metabolic and cardiac outcomes in fatty liver disease"
-
-SAFE = """SELECT event, male, count(DISTINCT nafld3.id) AS people
-FROM nafld3 JOIN nafld1 ON nafld3.id = nafld1.id
-GROUP BY event, male
-ORDER BY event, male"""
-
-SMALL = """SELECT CASE WHEN age < 30 THEN 'under 30' WHEN age < 50 THEN '30-49' WHEN age < 70 THEN '50-69' ELSE '70 and over' END AS age_band,
-  male, count(DISTINCT nafld3.id) AS people
-FROM nafld3 JOIN nafld1 ON nafld3.id = nafld1.id
-WHERE event = 'ang/isc'
-GROUP BY age_band, male
-ORDER BY age_band, male"""
-
-COPY = "SELECT * FROM nafld1 LIMIT 20"
 
 
 @dataclass
@@ -79,7 +66,7 @@ def _register(db: Database, settings: Settings, story: Story) -> None:
         registration = Registration(
             dataset="nafld",
             title="Non-alcoholic fatty liver disease cohort",
-            description="Population study of people with NAFLD and matched controls, followed for metabolic and cardiac endpoints (Allen 2018).",
+            description="People with NAFLD and matched controls, followed for metabolic and cardiac endpoints (Allen 2018).",
             provider="Department of Health (demo)",
             classification=3,
             stewards=("stella",),
@@ -98,7 +85,7 @@ def _project(db: Database, story: Story) -> None:
             db,
             name="liver",
             title="Outcomes in fatty liver disease",
-            purpose=PURPOSE,
+            purpose=cells.PURPOSE,
             sponsor="adam",
             expires_at=at + timedelta(days=365),
             actor="adam",
@@ -112,7 +99,7 @@ def _project(db: Database, story: Story) -> None:
             db,
             project="liver",
             version="nafld/1",
-            purpose=PURPOSE,
+            purpose=cells.PURPOSE,
             expires_at=at + timedelta(days=180),
             actor="stella",
             at=at,
@@ -144,19 +131,13 @@ async def work(settings: Settings, story: Story, ana: Browser, stella: Browser) 
 
 async def _analyse(story: Story, notebook: Notebook) -> None:
     with story.chapter("A real notebook, ordinary Python on the real tables"):
-        seen = await notebook.run("import glovebox, duckdb, pandas as pd\nglovebox.tables()")
+        seen = await notebook.run(cells.TABLES)
         story.must(not seen.error and "nafld1" in seen.text, "glovebox.tables() lists the granted tables", seen)
-        seen = await notebook.run(
-            "people = pd.read_parquet('/data/nafld/nafld1.parquet')\n"
-            "labs = duckdb.sql(\"SELECT test, count(*) n, round(avg(value), 1) mean FROM '/data/nafld/nafld2.parquet' GROUP BY test ORDER BY n DESC\").df()\n"
-            "print(len(people), people.groupby('male').bmi.mean().round(2).to_dict())\nlabs"
-        )
+        seen = await notebook.run(cells.READ)
         story.must(not seen.error and "17549" in seen.text, "pandas and DuckDB read the read-only Parquet tables", seen)
         story.say(seen.text.strip().splitlines()[0])
-        seen = await notebook.run(
-            f"mine = glovebox.sql('''{SAFE}''')\nprint(mine.df().shape if hasattr(mine, 'df') else mine.shape)"
-        )
-        story.must(not seen.error and "(20, 3)" in seen.text, "glovebox.sql joins events with people: 20 cells", seen)
+        seen = await notebook.run(cells.JOIN)
+        story.must(not seen.error and "20 cells" in seen.text, "glovebox.sql joins events with people: 20 cells", seen)
 
 
 async def _escape(settings: Settings, story: Story, notebook: Notebook) -> None:
@@ -201,31 +182,24 @@ async def _browser_side(story: Story, ana: Browser) -> None:
 
 async def _ask(story: Story, notebook: Notebook) -> Asked:
     with story.chapter("The analyst asks to take three things out"):
-        safe = await _release(notebook, f"'''{SAFE}'''", "Outcomes by sex")
+        safe = await _release(notebook, f"'''{cells.SAFE}'''", "Outcomes by sex")
         story.say(f"{safe}: people with each outcome by sex (safe)")
-        small = await _release(notebook, f"'''{SMALL}'''", "Angina by age and sex")
+        small = await _release(notebook, f"'''{cells.SMALL}'''", "Angina by age and sex")
         story.say(f"{small}: angina by age band and sex (one cell holds three people)")
-        seen = await notebook.run(
-            f"try:\n    glovebox.release('''{COPY}''', title='Sample', purpose='A look at the data')\nexcept glovebox.GloveboxError as refused:\n    print('refused:', refused)"
-        )
-        story.must("refused:" in seen.text, "SELECT * … LIMIT 20 is refused at once, naming the construct", seen)
-        story.say(seen.text.strip()[:300])
-        copy = await _release(
-            notebook, "pd.read_parquet('/data/nafld/nafld1.parquet').head(20)", "Twenty rows for the appendix"
-        )
+        seen = await notebook.run(cells.SAMPLE)
+        story.must("refused:" in seen.text, f"{cells.COPY} is refused at once, naming the construct", seen)
+        for line in seen.text.strip().splitlines()[:3]:
+            story.say(line)
+        await notebook.run(cells.APPENDIX)
+        copy = await _release(notebook, "pathlib.Path('appendix.csv')", "Twenty rows for the appendix")
         story.say(f"{copy}: a file with 20 raw records")
         return Asked(safe, small, copy)
 
 
 async def _release(notebook: Notebook, what: str, title: str) -> str:
-    seen = await notebook.run(
-        f"asked = glovebox.release({what}, title={title!r}, purpose={PURPOSE!r}, context='Table for the first report; no other outputs rely on it.')\n"
-        "print('number', asked.id)"
-    )
+    seen = await notebook.run(cells.release(what, title))
     number = seen.text.strip().rpartition("number ")[2].strip()
     if seen.error or not number.startswith("R-"):
-        from workbench.demo.story import Differs
-
         raise Differs(f"glovebox.release did not answer with a number: {seen}")
     return number
 
@@ -236,12 +210,12 @@ async def _settled(browser: Browser, number: str, patience: float = 90) -> dict[
         while True:
             page = (await browser.open(f"{GATE}/requests/{number}")).expect(200)
             shown: dict[str, Any] = page.json()
-            if shown["state"] not in ("submitted", "checking", "releasing"):
+            if shown["state"] not in ("submitted", "checking", "approved", "releasing"):
                 return shown
             await asyncio.sleep(0.3)
 
 
-async def review(story: Story, ana: Browser, stella: Browser, asked: Asked) -> None:
+async def review(settings: Settings, story: Story, ana: Browser, stella: Browser, asked: Asked) -> None:
     """The gate's judgement, four eyes, and the download."""
     for browser in (ana, stella):
         (await browser.open("/services/gate/")).expect(200)
@@ -258,12 +232,11 @@ async def review(story: Story, ana: Browser, stella: Browser, asked: Asked) -> N
         for reason in copy["reasons"][:2]:
             story.say(f"{asked.copy}: {reason['message']}")
     with story.chapter("Four eyes: the author may not approve, the steward may"):
-        own = await ana.open(f"{GATE}/requests/{asked.safe}/approve", method="POST", json_body={"reason": "mine"})
+        own = await ana.desk_post(f"{GATE}/requests/{asked.safe}/approve", {"reason": "mine"})
         story.must(own.status == 403, f"ana cannot approve her own request: HTTP {own.status}", own)
-        page = await stella.open(
+        page = await stella.desk_post(
             f"{GATE}/requests/{asked.safe}/approve",
-            method="POST",
-            json_body={"reason": "Every cell has well over ten people; purpose as granted."},
+            {"reason": "Every cell has well over ten people; purpose as granted."},
         )
         page.expect(200)
         released = await _settled(stella, asked.safe)
@@ -285,13 +258,28 @@ async def review(story: Story, ana: Browser, stella: Browser, asked: Asked) -> N
             "20 cells, figures as in the cohort",
             rows[:3],
         )
+        said = await asyncio.to_thread(_checked_by_a_stranger, settings, bundle.body)
+        story.must(said.returncode == 0, "a verifier that is one file and knows nothing of ours finds it whole", said)
+        for line in said.stdout.strip().splitlines()[-1:]:
+            story.say(line)
         denied = await stella.open(f"{GATE}/releases/999999/download")
         story.must(denied.status in (403, 404), "a release that does not exist is refused plainly")
+
+
+def _checked_by_a_stranger(settings: Settings, bundle: bytes) -> subprocess.CompletedProcess[str]:
+    """What a data owner does: one file of Python, the public key, no network, no package of ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "release.zip"
+        file.write_bytes(bundle)
+        program = CHECKOUT / "verifier" / "glovebox_verify.py"
+        command = [sys.executable, "-I", str(program), str(file), "--key", str(settings.home / "ledger.pub")]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
 async def prove(settings: Settings, story: Story, audrey: Browser, asked: Asked) -> None:
     """The auditor checks the ledger without trusting anyone, then sees what happens to a forged copy."""
     with story.chapter("The auditor verifies the record"):
+        (await audrey.open("/services/gate/")).expect(200)
         page = (await audrey.open(f"{GATE}/ledger/checkpoint")).expect(200)
         story.say(page.text.strip().splitlines()[0][:120])
         report = await asyncio.to_thread(tamper.verify_installation, settings)

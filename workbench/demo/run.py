@@ -34,7 +34,7 @@ async def _play(settings: Settings, story: Story, cast: Cast) -> None:
                 await browser.sign_in(person, cast.passwords[person])
                 story.must(True, f"{person} signed in at {settings.url}")
         asked = await chapters.work(settings, story, ana, stella)
-        await chapters.review(story, ana, stella, asked)
+        await chapters.review(settings, story, ana, stella, asked)
         await chapters.prove(settings, story, audrey, asked)
 
 

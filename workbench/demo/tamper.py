@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from installation.settings import Settings
 from ledger import export, keys
 from ledger.merkle import leaf_hash
-from ledger.verify import Report, verify_log
+from ledger.verify import Leaf, Report, verify_log
 from store.database import Database
 
 
@@ -47,8 +48,8 @@ def verify_altered_copy(settings: Settings, request: str) -> Forged:
 
 
 class _Leaves:
-    def __init__(self, leaves: list[export.Leaf]) -> None:
+    def __init__(self, leaves: list[Leaf]) -> None:
         self._leaves = leaves
 
-    def leaves(self):  # type: ignore[no-untyped-def]
+    def leaves(self) -> Iterator[Leaf]:
         return iter(self._leaves)
