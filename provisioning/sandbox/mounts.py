@@ -5,6 +5,7 @@ goes below ``serve/`` or ``home/``, the two folders that a sandbox can write: it
 
     <run>/sandboxes/<id>/           0700, the host's alone
         door.json                   0600, what the doors must know
+        owner                       the process that made it
         serve/                      tmpfs, written by the sandbox: it serves jupyter.sock there
         inner/                      tmpfs, read-only inside: the inner door's socket
         data/<dataset>/             a read-only overlay of its own, or flock and inotify join two sandboxes
@@ -30,6 +31,7 @@ from urllib.parse import quote
 from installation.settings import Settings
 from provisioning.sandbox.errors import MountFault
 from provisioning.sandbox.hardening import Bind
+from provisioning.sandbox.ownership import sign
 from provisioning.sandbox.privilege import Privilege, run_all
 
 SEALED = "nosuid,nodev,noexec,nosymfollow"
@@ -153,6 +155,7 @@ class SandboxMounts:
         self._settings.sandboxes.mkdir(parents=True, exist_ok=True, mode=0o700)
         folders.root.mkdir(exist_ok=True, mode=0o700)
         folders.root.chmod(0o700)
+        sign(folders.root)
         for path in (folders.serve, folders.inner, folders.home, folders.data, folders.empty):
             path.mkdir(exist_ok=True, mode=0o755)
         for name in order.datasets:

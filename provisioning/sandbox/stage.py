@@ -27,6 +27,7 @@ from provisioning.sandbox.mounts import (
     only_user_of,
     overlay_command,
 )
+from provisioning.sandbox.ownership import sign
 from provisioning.sandbox.privilege import Privilege, host_tool, quoted
 
 
@@ -43,6 +44,7 @@ class StageMounts:
         stage = folders.root / "stage"
         self._settings.sandboxes.mkdir(parents=True, exist_ok=True, mode=0o700)
         folders.root.mkdir(mode=0o700)
+        sign(folders.root)
         for path in (folders.serve, folders.inner, folders.home, folders.empty, stage):
             path.mkdir(mode=0o755)
         owner = f"uid={os.geteuid()},gid={os.getegid()}"

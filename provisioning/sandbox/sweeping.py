@@ -11,6 +11,7 @@ from installation.settings import Settings
 from provisioning.sandbox.containers import engine_fault
 from provisioning.sandbox.hardening import LABEL_HOME, LABEL_SANDBOX, home_label
 from provisioning.sandbox.mounts import SandboxMounts
+from provisioning.sandbox.ownership import owner_lives
 from provisioning.sandbox.privilege import privilege_for
 from provisioning.sandbox.session_book import SessionBook
 
@@ -25,11 +26,14 @@ class Swept:
 
 
 def sweep(settings: Settings, book: SessionBook, client: docker.DockerClient) -> Swept:
-    """Ensure that engine, mounts and record agree. Run it before the hub starts; running sandboxes are kept."""
+    """Ensure that engine, mounts and record agree. Running sandboxes are kept, and so is what a living process is about to
+    start or lets wait, so that it may be run beside a hub."""
     swept = Swept()
-    recorded = book.open_sandboxes()
     running = _containers(settings, client)
+    recorded = book.open_sandboxes()
     alive = {sandbox for sandbox, (_, runs) in running.items() if runs and sandbox in recorded}
+    swept.kept = sorted(alive)
+    alive |= _in_progress(settings, running)
     mounts = SandboxMounts(settings, privilege_for(settings, client))
     for sandbox, (container, _) in sorted(running.items()):
         if sandbox not in alive:
@@ -42,8 +46,14 @@ def sweep(settings: Settings, book: SessionBook, client: docker.DockerClient) ->
     for sandbox in sorted(set(recorded) - alive):
         book.stopped(sandbox, "found ended when the workbench started")
         swept.closed.append(sandbox)
-    swept.kept, swept.removed = sorted(alive), sorted(set(swept.removed))
+    swept.removed = sorted(set(swept.removed))
     return swept
+
+
+def _in_progress(settings: Settings, running: dict[str, tuple[str, bool]]) -> set[str]:
+    """Sandboxes without a record whose maker lives: a start before its record, or one that waits for a claim."""
+    folders = settings.sandboxes.iterdir() if settings.sandboxes.exists() else ()
+    return {each.name for each in folders if running.get(each.name, ("", True))[1] and owner_lives(each)}
 
 
 def _containers(settings: Settings, client: docker.DockerClient) -> dict[str, tuple[str, bool]]:

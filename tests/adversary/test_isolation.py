@@ -105,7 +105,14 @@ text += ' '.join(f'{k}={v}' for k, v in os.environ.items())
 print('read enough', len(text) > 100000)
 for word in %r: print(word[::-1], word[::-1] in text)
 """
-    secrets = [bob.sandbox_id, bob.container[:12], "918273", "kidney", os.uname().nodename + ".", str(rig.settings.home)]
+    secrets = [
+        bob.sandbox_id,
+        bob.container[:12],
+        "918273",
+        "kidney",
+        os.uname().nodename + ".",
+        str(rig.settings.home),
+    ]
     said = rig.inside(ana, look % ([word[::-1] for word in secrets],))  # reversed: the probe must not find itself
     await serving
     assert "alone 111" in said, said

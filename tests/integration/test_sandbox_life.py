@@ -180,11 +180,14 @@ async def test_sweep_keeps_the_living_and_clears_what_a_crash_left(rig: Rig) -> 
     stranger = await rig.open(rig.plan(project="heart"))
     rig.client.containers.get(dead.container).kill()
     del rig.book.begun[stranger.sandbox_id]  # the crash came before the record
+    starting = await rig.open(rig.plan(project="lung"))
+    del rig.book.begun[starting.sandbox_id]  # and this one is just being started by a living process
+    (Folders.of(rig.settings, stranger.sandbox_id).root / "owner").write_text("1 12345\n")
     swept = sweep(rig.settings, rig.book, rig.client)  # type: ignore[arg-type]
     assert swept.kept == [living.sandbox_id]
     assert set(swept.removed) == {dead.sandbox_id, stranger.sandbox_id}
     assert swept.closed == [dead.sandbox_id]
-    assert [each.name for each in rig.settings.sandboxes.iterdir()] == [living.sandbox_id]
+    assert {each.name for each in rig.settings.sandboxes.iterdir()} == {living.sandbox_id, starting.sandbox_id}
     assert get_status(rig.settings, living.sandbox_id) == 200
 
 

@@ -42,6 +42,9 @@ class FakeKeeper(Keeper):
         self.running.pop(sandbox_id, None)
         self.book.ended[sandbox_id] = reason
 
+    def container_name(self, sandbox_id: str) -> str:
+        return f"test-{sandbox_id}"
+
     async def state(self, sandbox_id: str) -> dict[str, Any] | None:
         return self.running.get(sandbox_id)
 
