@@ -7,7 +7,6 @@ from policy_engine import opa_process
 from provisioning.sandbox.spawner import SandboxSpawner
 from workbench.runtime import hub_process
 from workbench.setup import opa, programs
-from workbench.setup.secrets import accounts
 
 c = get_config()  # noqa: F821 - given by traitlets
 settings = load()
@@ -52,10 +51,7 @@ else:
     c.NativeAuthenticator.allowed_failed_logins = 5
     c.NativeAuthenticator.seconds_before_next_try = 60
     c.NativeAuthenticator.allow_all = True  # of the accounts that an operator made; nobody can make their own
-    members = {group: [] for group in ("analysts", "stewards", "admins", "auditors")}
-    for name, account in accounts(settings).items():
-        members[account["group"]].append(name)
-    c.JupyterHub.load_groups = {group: {"users": names} for group, names in members.items()}
+    c.JupyterHub.load_groups = {group: {} for group in ("analysts", "stewards", "admins", "auditors")}
 
 
 async def after_sign_in(handler):

@@ -38,7 +38,25 @@ def up(settings: Settings, say: Say) -> bool:
         _before_start(settings)
         hub_process.start(settings)
     _wait_until_well(settings)
+    if begun and settings.authenticator == "local":
+        _give_first_roles(settings)
     return begun
+
+
+def _give_first_roles(settings: Settings) -> None:
+    """The accounts of set-up get their group once; a role that an operator gave since then stays."""
+    api = HubApi(settings)
+    try:
+        grouped = {user["name"] for user in api.users() if user.get("groups")}
+        for name, account in secrets.accounts(settings).items():
+            if name not in grouped:
+                api.ensure_user(name, account["group"])
+    except httpx.HTTPError as refused:
+        raise ProcessFault(
+            "The first accounts got no roles.", why=f"The hub answered: {refused}.", do="Run the same command again."
+        ) from refused
+    finally:
+        api.close()
 
 
 def _warn_of_plain_http(settings: Settings, say: Say) -> None:
@@ -63,7 +81,7 @@ def _before_start(settings: Settings) -> None:
         sweep(settings, StoreBook(settings), client)
     finally:
         client.close()
-    for name, account in secrets.accounts(settings).items():
+    for name, account in secrets.accounts(settings).items() if settings.authenticator == "local" else ():
         ensure_account(settings, name, account["password"])
 
 

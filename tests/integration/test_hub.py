@@ -1,0 +1,150 @@
+"""The real hub with the real proxy, policy engine, doors, gate and accounts: who gets in, and who gets no further."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import closing
+
+import httpx
+import pytest
+
+from installation.settings import Settings
+from tests.conftest import glovebox
+from workbench.runtime import hub_process
+from workbench.setup import secrets
+
+pytestmark = [pytest.mark.docker, pytest.mark.opa]
+
+ROLES = {"ana": "analysts", "stella": "stewards", "adam": "admins", "audrey": "auditors"}
+
+
+def sign_in(settings: Settings, name: str, password: str) -> tuple[httpx.Client, httpx.Response]:
+    """A browser after the login form was sent."""
+    browser = httpx.Client(base_url=settings.url, follow_redirects=True, timeout=30, trust_env=False)
+    browser.get("/hub/login")
+    form = {"username": name, "password": password, "_xsrf": browser.cookies["_xsrf"]}
+    return browser, browser.post("/hub/login", data=form)
+
+
+def signed_in(settings: Settings, name: str) -> httpx.Client:
+    browser, page = sign_in(settings, name, secrets.accounts(settings)[name]["password"])
+    assert page.status_code == 200
+    assert "/login" not in page.url.path
+    return browser
+
+
+def operator(settings: Settings) -> httpx.Client:
+    token = (settings.secrets / "operator.token").read_text("ascii")
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{settings.ports.hub}/hub/api",
+        headers={"Authorization": f"token {token}"},
+        trust_env=False,
+    )
+
+
+def test_wrong_password_is_refused(workbench: Settings) -> None:
+    browser, page = sign_in(workbench, "ana", "not-the-password")
+    with closing(browser):
+        assert page.status_code == 403 or "Invalid username or password" in page.text
+        assert browser.get("/hub/api/user").status_code == 403
+
+
+def test_unknown_person_is_refused(workbench: Settings) -> None:
+    browser, page = sign_in(workbench, "mallory", "whatever-it-is-1")
+    with closing(browser):
+        assert page.status_code == 403 or "Invalid username or password" in page.text
+
+
+def test_nobody_can_make_their_own_account(workbench: Settings) -> None:
+    with httpx.Client(base_url=workbench.url, follow_redirects=True, trust_env=False) as browser:
+        assert browser.get("/hub/signup").status_code in (403, 404)
+        assert "ign up" not in browser.get("/hub/login").text
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_each_role_signs_in_with_its_own_group_only(workbench: Settings, name: str) -> None:
+    signed_in(workbench, name).close()
+    with operator(workbench) as api:
+        assert api.get(f"/users/{name}").json()["groups"] == [ROLES[name]]
+
+
+@pytest.mark.parametrize("name", ["stella", "adam", "audrey"])
+def test_nobody_may_enter_another_persons_server(workbench: Settings, name: str) -> None:
+    with operator(workbench) as api:
+        scopes = set(api.get(f"/users/{name}").json().get("roles", []))
+    with closing(signed_in(workbench, name)) as browser:
+        page = browser.get("/user/ana/lab")
+        assert page.status_code in (403, 404, 424, 503)
+        own = browser.get("/hub/api/user").json()
+    assert "admin" not in scopes
+    assert not [scope for scope in own.get("scopes", []) if scope.startswith("access:servers") and "user=" not in scope]
+
+
+def test_hub_admin_group_does_not_make_a_hub_administrator(workbench: Settings) -> None:
+    with operator(workbench) as api:
+        assert not any(user["admin"] for user in api.get("/users").json())
+
+
+def test_password_is_kept_as_a_hash_only(workbench: Settings) -> None:
+    known = [account["password"].encode() for account in secrets.accounts(workbench).values()]
+    for path in workbench.home.glob("hub.sqlite*"):
+        assert not [password for password in known if password in path.read_bytes()]
+
+
+def test_every_secret_is_for_the_owner_alone(workbench: Settings) -> None:
+    for path in [workbench.secrets, workbench.run, workbench.logs, *workbench.secrets.iterdir()]:
+        assert path.stat().st_mode & 0o077 == 0, path.name
+    assert (workbench.home / "hub.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_status_names_every_part(workbench: Settings) -> None:
+    said = glovebox(workbench, "status", "--json")
+    found = json.loads(said.stdout)
+    assert said.returncode == 0
+    assert {p["name"] for p in found["parts"]} == {"hub", "public proxy", "session door", "gate", "policy engine"}
+    assert all(p["answers"] for p in found["parts"])
+
+
+def test_starting_again_changes_nothing(workbench: Settings) -> None:
+    before = hub_process.running(workbench)
+    again = glovebox(workbench, "up")
+    assert again.returncode == 0
+    assert "ran already" in again.stdout
+    assert hub_process.running(workbench) == before
+
+
+def test_new_account_signs_in_with_the_role_given(workbench: Settings) -> None:
+    made = glovebox(workbench, "user", "add", "nora", "--role", "auditor")
+    assert made.returncode == 0, made.stderr
+    password = made.stdout.split("password ")[1].split()[0]
+    browser, page = sign_in(workbench, "nora", password)
+    with closing(browser):
+        assert page.status_code == 200
+    with operator(workbench) as api:
+        assert api.get("/users/nora").json()["groups"] == ["auditors"]
+        glovebox(workbench, "user", "add", "nora", "--role", "analyst")
+        assert api.get("/users/nora").json()["groups"] == ["analysts"]
+
+
+def test_workbench_recovers_after_its_hub_was_killed(workbench: Settings) -> None:
+    pid = hub_process.running(workbench)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while hub_process.running(workbench) is not None:
+        time.sleep(0.05)
+    again = glovebox(workbench, "up")
+    assert again.returncode == 0, again.stderr
+    assert hub_process.running(workbench) not in (None, pid)
+    signed_in(workbench, "ana").close()
+
+
+def test_stopping_leaves_no_process(workbench: Settings) -> None:
+    stopped = glovebox(workbench, "down")
+    assert stopped.returncode == 0, stopped.stderr
+    assert hub_process.left_over(workbench) == 0
+    said = glovebox(workbench, "status", "--json")
+    assert said.returncode == 3
+    assert json.loads(said.stdout)["running"] is False
