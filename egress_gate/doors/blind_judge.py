@@ -15,6 +15,7 @@ from aiohttp import WSMsgType
 
 from egress_gate.doors import notices
 from egress_gate.doors.answers import Answers
+from egress_gate.doors.frames import Message
 from egress_gate.doors.kernel_judge import (
     COMMS,
     DISPLAYS,
@@ -29,7 +30,6 @@ from egress_gate.doors.kernel_judge import (
 from egress_gate.doors.kernel_protocol import KernelMessage
 from egress_gate.doors.memory import Asked, KernelMemory
 from egress_gate.doors.view import Budget
-from egress_gate.doors.websocket import Message
 
 ERRORS = frozenset(
     name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)

@@ -14,10 +14,10 @@ from typing import Any
 from aiohttp import WSMsgType
 
 from egress_gate.doors import notices
-from egress_gate.doors.kernel_protocol import KERNEL_V1, KernelMessage, Unreadable, decode, encode
+from egress_gate.doors.frames import Message
+from egress_gate.doors.kernel_protocol import KERNEL_V1, KernelMessage, Unreadable, decode, encode, peek
 from egress_gate.doors.memory import Asked, KernelMemory
 from egress_gate.doors.view import Budget
-from egress_gate.doors.websocket import Message
 from store.clock import now
 
 INWARD: dict[str, frozenset[str]] = {
@@ -58,10 +58,11 @@ SHOWN_TYPES = (
 UNPARSED = "a message that the door cannot read"
 
 Refused = Callable[[str, str], None]
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def size_of(part: Any) -> int:
-    return len(json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+    return len(ENCODER.encode(part).encode("utf-8", "replace"))
 
 
 class OpenJudge:
@@ -96,7 +97,7 @@ class OpenJudge:
     # -- to the browser -----------------------------------------------------------------------------------------------
     def outward(self, kind: WSMsgType, data: bytes) -> list[Message]:
         try:
-            message = decode(kind, data, self._protocol)
+            message = self._read(kind, data)
         except Unreadable:
             self._refused("unreadable-message", "from the kernel")
             return []
@@ -112,6 +113,10 @@ class OpenJudge:
                 self._memory.record(asked, self._who)
         return passed
 
+    def _read(self, kind: WSMsgType, data: bytes) -> KernelMessage:
+        binary = self._protocol == KERNEL_V1 and kind is WSMsgType.BINARY
+        return peek(data) if binary else decode(kind, data, self._protocol)
+
     def _pass(self, message: KernelMessage, asked: Asked | None, raw: Message) -> list[Message]:
         return [raw]
 
@@ -125,6 +130,9 @@ class GuardedJudge(OpenJudge):
         self._noticed: set[str] = set()  # parents that already got the notice that ends their stream
         self._display_ids: dict[str, str] = {}
         self._streamed: dict[str, int] = {}  # parent → bytes of text shown
+
+    def _read(self, kind: WSMsgType, data: bytes) -> KernelMessage:
+        return decode(kind, data, self._protocol)
 
     def _pass(self, message: KernelMessage, asked: Asked | None, raw: Message) -> list[Message]:
         made = self._rebuilt(message, asked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from aiohttp import WSMsgType
 KERNEL_V1 = "v1.kernel.websocket.jupyter.org"
 CHANNELS = frozenset({"shell", "control", "stdin", "iopub"})
 MOST_BUFFERS = 256
+MOST_SHARED = 1024
 
 
 class Unreadable(ValueError):
@@ -58,6 +60,27 @@ def decode(kind: WSMsgType, data: bytes, protocol: str | None) -> KernelMessage:
             return _from_json(_object(data), [])
         return _decode_buffers(data)
     except (struct.error, UnicodeDecodeError, RecursionError, KeyError, TypeError, OverflowError) as error:
+        raise Unreadable(str(error)[:200]) from error
+
+
+def peek(data: bytes) -> KernelMessage:
+    """A message of the binary protocol without its metadata, content and buffers, for a view in which those pass as they are.
+
+    Raises Unreadable. Several times faster than `decode` on a cell that prints.
+    """
+    try:
+        (count,) = struct.unpack_from("<Q", data)
+        if not 6 <= count <= MOST_BUFFERS + 6:
+            raise Unreadable("number of parts")
+        offsets = struct.unpack_from(f"<{count}Q", data, 8)
+        if offsets[0] != 8 * (count + 1) or offsets[-1] != len(data) or any(a > b for a, b in pairwise(offsets)):
+            raise Unreadable("offsets")
+        begin, header, parent, metadata = offsets[:4]
+        channel = data[begin:header].decode("ascii")
+        named = data[parent:metadata]
+        asked = _shared(named) if len(named) <= MOST_SHARED else _object(named)
+        return _message(channel, _object(data[header:parent]), asked, {}, {}, [])
+    except (struct.error, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(str(error)[:200]) from error
 
 
@@ -140,9 +163,18 @@ def _message(
     return KernelMessage(channel, header, parent, metadata, content, buffers)
 
 
+def _no_constant(name: str) -> Any:
+    """NaN and Infinity are not JSON; Python's kernels write them, browsers cannot read them."""
+    return None
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data, parse_constant=_no_constant)
+        found = _DECODER.decode(data.decode("utf-8"))
     except ValueError as error:
         raise Unreadable("not JSON") from error
     if not isinstance(found, dict):
@@ -150,10 +182,11 @@ def _object(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _no_constant(name: str) -> Any:
-    """NaN and Infinity are not JSON; Python's kernels write them, browsers cannot read them."""
-    return None
+@lru_cache(maxsize=512)
+def _shared(data: bytes) -> dict[str, Any]:
+    """A parent header, the same for all messages of a cell; nobody changes it."""
+    return _object(data)
 
 
 def _dump(part: dict[str, Any]) -> bytes:
-    return json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(part).encode("utf-8", "replace")

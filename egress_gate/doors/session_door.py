@@ -170,14 +170,12 @@ class SessionDoor:
         self, request: web.BaseRequest, upstream: Upstream, viewer: Viewer, route: routes.Route, relative: str, query: str,
         visit: Visit,
     ) -> web.StreamResponse:  # fmt: skip
-        path = viewer.sandbox.prefix + viewer.path(relative)
+        target = viewer.sandbox.prefix + viewer.path(relative) + (f"?{query}" if query else "")
 
         def judge(protocol: str | None) -> Judge:
             return viewer.judge(route, relative, protocol, visit.person)
 
-        return await self._sockets.pass_on(
-            request, upstream, route, path, query, judge, self._watch(visit, viewer.sandbox)
-        )
+        return await self._sockets.pass_on(request, upstream, route, target, judge, self._watch(visit, viewer.sandbox))
 
     async def _probe(self, sandbox: Sandbox) -> web.Response:
         """What the hub polls. Asks the sandbox within a short time and passes nothing of its answer on."""

@@ -8,9 +8,9 @@ from typing import Any
 from aiohttp import WSMsgType
 
 from egress_gate.doors import notices
+from egress_gate.doors.frames import Message
 from egress_gate.doors.kernel_judge import Refused
 from egress_gate.doors.view import Budget
-from egress_gate.doors.websocket import Message
 
 TEXTS = frozenset({"stdout"})
 SIGNALS = frozenset({"setup", "disconnect"})

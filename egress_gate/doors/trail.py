@@ -92,10 +92,10 @@ class Trail:
             page = self._pages[sandbox.id] = Page(sandbox)
         return page
 
-    def shown(self, sandbox: Sandbox, route: str, size: int) -> None:
+    def shown(self, sandbox: Sandbox, route: str, size: int, answers: int = 1) -> None:
         page = self._page(sandbox)
         page.shown[route] += size
-        page.answers[route] += 1
+        page.answers[route] += answers
 
     def spent(self, sandbox: Sandbox, size: int, outputs: int, images: int) -> None:
         """What a narrow view counted against its budgets; read back after a restart."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
@@ -60,7 +59,7 @@ class Upstream:
         self.sandbox = sandbox
         self.limits = limits
         self.bucket = Bucket(limits.rate, limits.burst)
-        self.sockets: set[aiohttp.ClientWebSocketResponse[Any]] = set()
+        self.sockets: set[object] = set()  # open websockets, counted against the limit
         self.session = aiohttp.ClientSession(
             connector=SocketConnector(sandbox.serve, NAME, limit=limits.connections + limits.websockets),
             cookie_jar=aiohttp.DummyCookieJar(),

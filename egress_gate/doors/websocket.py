@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from typing import Literal, Protocol
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, Protocol
 
-import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, web
-from yarl import URL
 
-from egress_gate.doors.errors import DoorFault, TooLarge, misbehaved, sandbox_away
+from egress_gate.doors.errors import DoorFault, TooLarge, misbehaved
+from egress_gate.doors.frames import CODES, FrameFault, InsideSocket, Message, dial, frame
 from egress_gate.doors.kernel_protocol import KERNEL_V1
 from egress_gate.doors.routes import Route, Shape
 from egress_gate.doors.trail import Trail
@@ -20,10 +20,10 @@ from egress_gate.doors.upstream import Upstream
 
 HEARTBEAT = 30.0
 MESSAGES = (WSMsgType.TEXT, WSMsgType.BINARY)
+MOST_WAITING = 4 * 1024**2  # bytes that a slow browser has not taken yet
+MOST_PATIENCE = 60.0
 log = logging.getLogger("glovebox.doors")
 
-Message = tuple[WSMsgType, bytes]
-InsideSocket = aiohttp.ClientWebSocketResponse[Literal[False]]
 OutsideSocket = web.WebSocketResponse[Literal[False]]
 
 
@@ -50,8 +50,8 @@ class WebSocketRelay:
         self._trail = trail
 
     async def pass_on(
-        self, request: web.BaseRequest, upstream: Upstream, route: Route, path: str, query: str,
-        judge: Callable[[str | None], Judge], still_welcome: Callable[[], asyncio.Future[None]],
+        self, request: web.BaseRequest, upstream: Upstream, route: Route, target: str,
+        judge: Callable[[str | None], Judge], still_welcome: Callable[[], Coroutine[Any, Any, None]],
     ) -> web.StreamResponse:  # fmt: skip
         """Connect both sides and carry messages until one, or the visit, ends. Raises DoorFault before it is open."""
         if len(upstream.sockets) >= upstream.limits.websockets:
@@ -60,46 +60,26 @@ class WebSocketRelay:
                 why="This server already has as many open connections as it may have.",
                 do="Close other tabs, terminals or notebooks of this server, then reload.",
             )
-        protocols = offered(request, route)
-        inside = await self._connect(upstream, route, path, query, protocols)
+        inside = await dial(upstream, target, offered(request, route), route.most_out)
         upstream.sockets.add(inside)
         try:
-            if inside.protocol is not None and inside.protocol not in protocols:
-                raise misbehaved("it switched to a protocol nobody asked for", repr(inside.protocol)[:80])
             outside: OutsideSocket = web.WebSocketResponse(
                 protocols=[inside.protocol] if inside.protocol else [],
                 max_msg_size=route.most_in, heartbeat=HEARTBEAT, compress=False, decode_text=False,
             )  # fmt: skip
             await outside.prepare(request)
-            await self._carry(upstream, route, inside, outside, judge(inside.protocol), still_welcome)
+            await self._carry(request, upstream, route, inside, outside, judge(inside.protocol), still_welcome)
             return outside
         finally:
             upstream.sockets.discard(inside)
-            await inside.close()
-
-    async def _connect(
-        self, upstream: Upstream, route: Route, path: str, query: str, protocols: tuple[str, ...]
-    ) -> InsideSocket:
-        headers = {"Authorization": f"token {upstream.sandbox.token}", "Host": "localhost"}
-        try:
-            async with asyncio.timeout(upstream.limits.silence):
-                return await upstream.session.ws_connect(
-                    URL(upstream.url(path, query), encoded=True), headers=headers, protocols=protocols,
-                    max_msg_size=route.most_out, compress=0, autoping=True, decode_text=False,
-                )  # fmt: skip
-        except aiohttp.WSServerHandshakeError as error:
-            raise misbehaved("it did not open the connection", f"{error.status} {error.message}"[:200]) from error
-        except (aiohttp.ClientConnectorError, TimeoutError) as error:
-            raise sandbox_away(str(error)) from error
-        except (aiohttp.ClientError, ValueError) as error:
-            raise misbehaved("it is not a proper websocket", str(error)[:200]) from error
+            inside.close()
 
     async def _carry(
-        self, upstream: Upstream, route: Route, inside: InsideSocket, outside: OutsideSocket,
-        judge: Judge, still_welcome: Callable[[], asyncio.Future[None]],
+        self, request: web.BaseRequest, upstream: Upstream, route: Route, inside: InsideSocket, outside: OutsideSocket,
+        judge: Judge, still_welcome: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:  # fmt: skip
         tasks = {
-            asyncio.ensure_future(self._out(upstream, route, inside, outside, judge)),
+            asyncio.ensure_future(self._out(request, upstream, route, inside, outside, judge)),
             asyncio.ensure_future(self._in(inside, outside, judge)),
             asyncio.ensure_future(still_welcome()),
         }
@@ -114,32 +94,49 @@ class WebSocketRelay:
             await outside.close(code=code, message=reason.encode()[:120])
 
     async def _out(
-        self, upstream: Upstream, route: Route, inside: InsideSocket,
-        outside: OutsideSocket, judge: Judge,
+        self, request: web.BaseRequest, upstream: Upstream, route: Route, inside: InsideSocket, outside: OutsideSocket,
+        judge: Judge,
     ) -> None:  # fmt: skip
-        async for message in inside:
-            if message.type not in MESSAGES:
-                return
-            data: bytes = message.data
-            wait = upstream.bucket.spend(len(data))
+        """Whatever came together is judged one by one and written together."""
+        transport, sandbox = request.transport, upstream.sandbox
+        while (batch := await inside.receive()) is not None:
+            wait = upstream.bucket.spend(sum(len(data) for _, data in batch))
             if wait > 0:
                 await asyncio.sleep(wait)
-            for kind, passed in judge.outward(message.type, data):
-                self._trail.shown(upstream.sandbox, route.name, len(passed))
-                await outside.send_frame(passed, kind)
+            passed = [one for kind, data in batch for one in judge.outward(kind, data)]
+            if not passed:
+                continue
+            if transport is None or transport.is_closing() or outside.closed:
+                return
+            self._trail.shown(sandbox, route.name, sum(len(data) for _, data in passed), len(passed))
+            transport.write(b"".join(frame(CODES[kind], data) for kind, data in passed))
+            if transport.get_write_buffer_size() > MOST_WAITING:
+                await _taken(transport)
 
     async def _in(self, inside: InsideSocket, outside: OutsideSocket, judge: Judge) -> None:
         async for message in outside:
             if message.type not in MESSAGES:
                 return
             for kind, passed in judge.inward(message.type, message.data):
-                await inside.send_frame(passed, kind)
+                await inside.send(kind, passed)
 
 
-def _ending(done: set[asyncio.Future[None]]) -> tuple[int, str]:
+async def _taken(transport: asyncio.WriteTransport) -> None:
+    """Wait until a slow browser has taken half of what waits. Raises TooLarge when it takes too long."""
+    until = time.monotonic() + MOST_PATIENCE
+    while transport.get_write_buffer_size() > MOST_WAITING // 2:
+        if time.monotonic() > until or transport.is_closing():
+            raise TooLarge("The connection was closed.", why="The browser did not take what was shown.", do="Reload.")
+        await asyncio.sleep(0.02)
+
+
+def _ending(done: set[asyncio.Task[None]]) -> tuple[int, str]:
     for task in done:
         error = task.exception()
+        if isinstance(error, FrameFault):
+            error = misbehaved("it broke the websocket protocol", str(error))
         if isinstance(error, DoorFault):
+            log.info("a websocket was closed: %s (%s)", error.what, error.private)
             return WSCloseCode.POLICY_VIOLATION, error.what
         if error is not None and not isinstance(error, ConnectionError):
             log.warning("a websocket ended by %r", error)
