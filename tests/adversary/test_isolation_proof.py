@@ -20,7 +20,7 @@ pytest_plugins = ["tests.unit.sandbox.fixtures"]
 def proof(
     engine: docker.DockerClient, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Rig, Report]]:
-    rig = Rig(tmp_path_factory.mktemp("proof") / "home", engine)
+    rig = Rig(tmp_path_factory.mktemp("proof") / "home", engine, waiting=1)
     yield rig, run(rig.settings, baseline=True)
     rig.close()
 
@@ -31,6 +31,10 @@ def test_no_attempt_is_open_or_undecided(proof: tuple[Rig, Report]) -> None:
     assert report.undecided == []
     assert report.exit_code == 0
     assert report.counted()["blocked"] >= 60
+
+
+def test_the_adversary_sat_in_a_sandbox_that_had_waited(proof: tuple[Rig, Report]) -> None:
+    assert proof[1].content["machine"]["start"] == "claimed while waiting"
 
 
 def test_what_is_known_to_stay_open_is_named(proof: tuple[Rig, Report]) -> None:

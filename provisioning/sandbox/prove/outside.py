@@ -60,9 +60,12 @@ class Neighbour:
         self._stop.set()
         self._thread.join(timeout=10)
 
+    def knock(self) -> None:
+        self.answers.append(self._stage.knocker.knock(self._stage.neighbour.sandbox_id))
+
     def _knock_on(self) -> None:
         while not self._stop.wait(0.25):
-            self.answers.append(self._stage.knocker.knock(self._stage.neighbour.sandbox_id))
+            self.knock()
 
     def check(self) -> Check:
         times = [answer for answer in self.answers if answer is not None]

@@ -59,10 +59,10 @@ def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
     hardening = stage.keeper.hardening()
     program = copy_program(stage.settings.datasets / "adversary")
     before = dataset_digest(program.folder)
-    facts = _facts(stage, hardening, settings)
+    facts = facts_for(stage, hardening, settings)
     stage.start_inside(stage.neighbour.container, _neighbour_facts(facts))
     with Neighbour(stage) as neighbour:
-        attempts = list(_tried(stage, stage.adversary.container, facts, tell))
+        attempts = list(tried(stage, stage.adversary.container, facts, tell))
     outside = [
         *proof_checks(stage, stage.adversary),
         neighbour.check(),
@@ -80,7 +80,7 @@ def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
     }
 
 
-def _facts(stage: Stage, hardening: HardeningProfile, settings: Settings) -> dict[str, Any]:
+def facts_for(stage: Stage, hardening: HardeningProfile, settings: Settings) -> dict[str, Any]:
     """What the adversary is told: ceilings, and decoy words (reversed) that it must not find. No real secret."""
     host = platform.node()
     return {
@@ -112,7 +112,7 @@ def _neighbour_facts(facts: dict[str, Any]) -> dict[str, Any]:
     return {"role": "be_a_neighbour", "table": facts["table"], "seconds": _NEIGHBOUR_SECONDS}
 
 
-def _tried(stage: Stage, container: str, facts: dict[str, Any], tell: Tell) -> Iterator[dict[str, str]]:
+def tried(stage: Stage, container: str, facts: dict[str, Any], tell: Tell) -> Iterator[dict[str, str]]:
     """Attempts as the adversary reports them. What it prints is not trusted beyond its shape: it comes from a sandbox."""
     pending = b""
     for part in stage.run_inside(container, facts):
@@ -153,18 +153,19 @@ def _machine(stage: Stage, hardening: HardeningProfile) -> dict[str, str]:
         "runtime": hardening.runtime,
         "cgroup": str(hardening.cgroup_version),
         "image": image_id(stage.settings, stage.client),
+        "start": "claimed while waiting" if stage.adversary.was_waiting else "cold",
     }
 
 
 def _baseline(stage: Stage, tell: Tell) -> dict[str, Any]:
     tell("the same attempts in a plain container", 0)
-    facts = _facts(stage, stage.keeper.hardening(), stage.settings)
+    facts = facts_for(stage, stage.keeper.hardening(), stage.settings)
     home = Path(stage.settings.home) / "plain"
     program = stage.settings.datasets / "adversary"
     try:
         with plain_pair(stage.settings, stage.client, program, home) as (container, neighbour, address):
             stage.start_inside(neighbour, _neighbour_facts(facts))
-            attempts = list(_tried(stage, container, facts_for_plain(facts, address), tell))
+            attempts = list(tried(stage, container, facts_for_plain(facts, address), tell))
     finally:
         shutil.rmtree(home, ignore_errors=True)
     return {

@@ -167,7 +167,10 @@ class Stage:
 
 
 async def set_stage(settings: Settings, client: docker.DockerClient) -> Stage:
-    """Open both sandboxes with the installation's own profile. Raises a Fault, leaving nothing."""
+    """Open both sandboxes with the installation's own profile. Raises a Fault, leaving nothing.
+
+    The adversary's is one that waited, where sandboxes may wait, and the neighbour's is started cold: both ways are proved.
+    """
     mark = secrets.token_hex(4)
     home = settings.run / f"prove-{mark}"
     sandbox = replace(
@@ -179,6 +182,8 @@ async def set_stage(settings: Settings, client: docker.DockerClient) -> Stage:
     keeper = Keeper(apart, book, knocker, client)  # type: ignore[arg-type]
     names = (f"person-{mark}", f"project-{mark}")
     try:
+        if keeper.pool.possible:
+            await keeper.pool.fill(1)
         one = await _open(keeper, Visit("adversary", UIDS[0], "proof", (program,)))
         other = await _open(keeper, Visit(names[0], UIDS[1], names[1], (program,)))
     except BaseException:
