@@ -135,7 +135,7 @@ def list_releases(visitor: SignedIn, desk: TheDesk) -> dict[str, Any]:
     }
 
 
-@api.get("/releases/{number}/download", tags=["releases"], response_class=Response)
+@api.get("/releases/{number}/download", tags=["releases"])
 def download_release(visitor: SignedIn, desk: TheDesk, number: ReleaseId) -> Response:
     """The bundle that the gate wrote, as a zip. Each download is recorded."""
     return bundle_response(desk, visitor, number)
@@ -147,12 +147,12 @@ def revoke_release(visitor: SignedIn, desk: TheDesk, number: ReleaseId, body: Re
     return {"id": made.id, "revoked_at": made.revoked_at, "revoked_by": made.revoked_by}
 
 
-@api.get("/ledger/checkpoint", tags=["ledger"], response_class=PlainTextResponse)
-def ledger_checkpoint(visitor: SignedIn, desk: TheDesk) -> str:
+@api.get("/ledger/checkpoint", tags=["ledger"])
+def ledger_checkpoint(visitor: SignedIn, desk: TheDesk) -> Response:
     """The newest signed tree head as a C2SP signed note, for a witness to keep."""
     may(desk.gate.engine, visitor.person, "view_ledger", desk.clock()).require("read the ledger")
     with desk.gate.store.read() as c:
-        return views.checkpoint(c) or ""
+        return PlainTextResponse(views.checkpoint(c) or "")
 
 
 @api.get("/ledger/entries", tags=["ledger"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -108,3 +109,8 @@ def test_request_names_round_trip() -> None:
 def test_the_diagram_names_every_state() -> None:
     drawn = diagram()
     assert all(state.value in drawn for state in State)
+
+
+def test_the_reference_page_shows_this_table() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "requests.md"
+    assert diagram() in page.read_text("utf-8")
