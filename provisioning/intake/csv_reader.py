@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,15 @@ from provisioning.domain.errors import BadRow, FileRefused, RegistrationRefused,
 from provisioning.domain.registration import TableSource
 from provisioning.intake.dialect import Dialect, find, transcode
 from provisioning.intake.engine import literal, quoted
-from provisioning.intake.types import WIDER, infer
+from provisioning.intake.types import infer
 
 SHOWN = 20
 _KEPT = 1000
 _SAMPLE = 100_000
+_EXACT = 2**53
+_NOT_WHOLE = "not whole: column "
+_TOO_LONG = "too long: column "
+_NUMBER = re.compile(f"({_NOT_WHOLE}|{_TOO_LONG})([0-9]+);")
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,13 @@ class CsvFile:
 
 @dataclass(frozen=True)
 class CsvInput:
-    """``columns``: name → DuckDB type, in the file's order."""
+    """``columns``: name → DuckDB type, in the file's order; ``given`` are those whose type a person gave."""
 
     files: tuple[CsvFile, ...]
     columns: dict[str, str]
     nulls: tuple[str, ...]
     quoted_nulls: bool = True
+    given: frozenset[str] = frozenset()
 
     def select(self, columns: dict[str, str] | None = None, *, keep_going: bool = False, limit: int = 0) -> str:
         """The rows as one SELECT. ``keep_going`` is for looking at samples only."""
@@ -43,14 +49,36 @@ class CsvInput:
         return " UNION ALL ".join(parts)
 
     def _scan(self, file: CsvFile, columns: dict[str, str], keep_going: bool, limit: int) -> str:
-        typed = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
+        read_as = {name: self._read_as(name, kind) for name, kind in columns.items()}
+        typed = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in read_as.items())
+        shown = ", ".join(self._shown(number, name, kind) for number, (name, kind) in enumerate(columns.items()))
         nulls = ", ".join(literal(text) for text in self.nulls)
         faults = "ignore_errors=true" if keep_going else f"store_rejects=true, rejects_limit={_KEPT}"
         tail = f" LIMIT {limit}" if limit else ""
         return (
-            f"(SELECT * FROM read_csv({literal(str(file.path))}, auto_detect=false, header=true, columns={{{typed}}}, "
+            f"(SELECT {shown} FROM read_csv({literal(str(file.path))}, auto_detect=false, header=true, columns={{{typed}}}, "
             f"delim={literal(file.dialect.delimiter)}, quote='\"', escape={literal(file.dialect.escape)}, nullstr=[{nulls}], "
             f"allow_quoted_nulls={str(self.quoted_nulls).lower()}, strict_mode=true, {faults}){tail})"
+        )
+
+    def _read_as(self, name: str, kind: str) -> str:
+        """Whole numbers are read as something wider: read as whole numbers, fractions would be rounded without a word."""
+        if kind != "BIGINT":
+            return kind
+        return "VARCHAR" if name in self.given else "DOUBLE"
+
+    def _shown(self, number: int, name: str, kind: str) -> str:
+        column = quoted(name)
+        if kind != "BIGINT":
+            return column
+        if name in self.given:
+            whole = f"regexp_full_match(trim({column}), '[+-]?[0-9]{{1,19}}')"
+        else:
+            whole = f"abs({column}) < {_EXACT} AND {column} = trunc({column})"
+        return (
+            f"CASE WHEN {column} IS NULL THEN NULL WHEN {whole} THEN CAST({column} AS BIGINT) "
+            f"WHEN {'false' if name in self.given else f'abs({column}) >= {_EXACT}'} THEN error('{_TOO_LONG}{number};') "
+            f"ELSE error('{_NOT_WHOLE}{number};') END AS {column}"
         )
 
 
@@ -67,24 +95,31 @@ def prepare(engine: duckdb.DuckDBPyConnection, source: TableSource, files: Seque
             )
     found = CsvInput(ready, dict.fromkeys(header, "VARCHAR"), source.nulls or ("",))
     kinds = infer(engine, found.select(keep_going=True, limit=_SAMPLE), header, known=checked_types(source, header))
-    return CsvInput(ready, kinds, found.nulls)
+    return CsvInput(ready, kinds, found.nulls, given=frozenset(source.types))
 
 
 def write(engine: duckdb.DuckDBPyConnection, table: str, found: CsvInput, target: Path, copy: str) -> dict[str, str]:
-    """Write all rows with ``copy`` (a COPY statement with ``{select}``). Returns the types. Raises RowsRefused."""
-    columns = found.columns
-    for _ in range(2):
+    """Write all rows with ``copy`` (a COPY statement with ``{select}``). Returns the types.
+
+    Numbers that were whole in the sample and are not further down become numbers with a fraction; nothing becomes text in
+    silence. Raises RowsRefused and FileRefused.
+    """
+    columns = dict(found.columns)
+    while True:
         engine.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
-        engine.execute(copy.format(select=found.select(columns)))
-        bad = _bad_rows(engine, columns)
-        if not bad:
-            return columns
-        wider = _widened(engine, found, columns, bad)
-        if wider == columns:
-            break
-        columns = wider
-    target.unlink(missing_ok=True)
-    raise _rows_refused(table, bad)
+        try:
+            engine.execute(copy.format(select=found.select(columns)))
+        except duckdb.Error as broken:
+            target.unlink(missing_ok=True)
+            wider = _widened(table, found, columns, broken)
+            if wider is None:
+                raise
+            columns = wider
+            continue
+        if bad := _bad_rows(engine, columns):
+            target.unlink(missing_ok=True)
+            raise _rows_refused(table, bad)
+        return columns
 
 
 def checked_types(source: TableSource, header: Sequence[str]) -> dict[str, str]:
@@ -144,24 +179,25 @@ _WORDS = {
 }
 
 
-def _widened(
-    engine: duckdb.DuckDBPyConnection, found: CsvInput, columns: dict[str, str], bad: Sequence[BadRow]
-) -> dict[str, str]:
-    """Whole numbers that turn out to be numbers further down become numbers; nothing becomes text in silence."""
-    suspects = {row.column for row in bad if row.column} & {name for name, kind in columns.items() if kind in WIDER}
-    if not suspects or any(row.column is None for row in bad):
-        return columns
-    every = found.select(dict.fromkeys(columns, "VARCHAR"), keep_going=True)
-    fits = {
-        name
-        for name in suspects
-        if engine.execute(
-            f"SELECT count(*) = 0 FROM ({every}) WHERE {quoted(name)} IS NOT NULL "
-            f"AND try_cast({quoted(name)} AS {WIDER[columns[name]]}) IS NULL"
-        ).fetchall()
-        == [(True,)]
-    }
-    return {name: WIDER[kind] if name in fits else kind for name, kind in columns.items()}
+def _widened(table: str, found: CsvInput, columns: dict[str, str], broken: duckdb.Error) -> dict[str, str] | None:
+    """The columns with the one that was not whole made wider; None when the error is another."""
+    match = _NUMBER.search(str(broken))
+    if match is None:
+        return None
+    name = list(columns)[int(match[2])]
+    if match[1] == _TOO_LONG:
+        raise FileRefused(
+            f"Table {table} was not registered: column {name} holds numbers with more digits than a number keeps exactly.",
+            why="Such numbers are usually names of things, as identity or card numbers are.",
+            do="Give the type VARCHAR to keep every digit as text, or BIGINT for whole numbers.",
+        )
+    if name in found.given:
+        raise FileRefused(
+            f"Table {table} was not registered: column {name} holds values that are not whole numbers.",
+            why="Its type was given as whole numbers, and nothing is rounded in silence.",
+            do="Give the type DOUBLE or VARCHAR, or correct the values.",
+        )
+    return {**columns, name: "DOUBLE"}
 
 
 def _rows_refused(table: str, bad: Sequence[BadRow]) -> FileRefused:

@@ -66,7 +66,7 @@ def as_csv(engine: duckdb.DuckDBPyConnection, source: TableSource, files: Sequen
     nulls = tuple(dict.fromkeys((_NULL, *source.nulls)))
     found = CsvInput(tuple(rewritten), dict.fromkeys(header, "VARCHAR"), nulls, quoted_nulls=False)
     kinds = infer(engine, found.select(keep_going=True, limit=_SAMPLE), header, known=checked_types(source, header))
-    return CsvInput(found.files, kinds, nulls, quoted_nulls=False)
+    return CsvInput(found.files, kinds, nulls, quoted_nulls=False, given=frozenset(source.types))
 
 
 def sqlite_rows(source: TableSource, path: Path) -> Iterator[Sequence[Any]]:
@@ -137,7 +137,7 @@ def _plain(table: str, column: str, kind: str) -> str:
 def _write(table: str, target: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Missing cells stay bare and empty texts are quoted, so that the two remain different."""
     with target.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerow(header)
+        csv.writer(file, lineterminator="\n").writerow(header)
         for number, row in enumerate(rows, start=2):
             file.write(",".join(_cell(table, number, cell) for cell in row) + "\n")
 

@@ -13,7 +13,6 @@ import duckdb
 
 from provisioning.intake.engine import quoted
 
-WIDER = {"BIGINT": "DOUBLE"}
 _SHARE = 0.9
 _TESTS = {
     "BIGINT": r"regexp_full_match({c}, '[+-]?(0|[1-9][0-9]{{0,13}})')",
