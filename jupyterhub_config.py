@@ -54,7 +54,7 @@ else:
     c.JupyterHub.load_groups = {group: {} for group in ("analysts", "stewards", "admins", "auditors")}
 
 
-async def after_sign_in(handler):
+def after_sign_in(handler):
     """Analysts start at the hub's home, where their workbench is; everybody else at the desk."""
     user = handler.current_user
     names = {group.name for group in user.groups} if user else set()
