@@ -16,7 +16,8 @@ def _size(limit: int) -> str:
 def _line(route: Route) -> str:
     pattern = route.pattern.pattern.replace("|", "\\|")
     methods = " ".join(sorted(route.methods))
-    return f"| {route.name} | {methods} | `{pattern}` | {route.shape.value} | {_size(route.most_out)} | {_size(route.most_in)} | {route.what} |"
+    sizes = f"{_size(route.most_out)} | {_size(route.most_in)}"
+    return f"| {route.name} | {methods} | `{pattern}` | {route.shape.value} | {sizes} | {route.what} |"
 
 
 def table() -> str:
