@@ -11,7 +11,7 @@ import time
 
 from installation.settings import CHECKOUT, Settings, load
 from workbench import console
-from workbench.checks.tools import _opa, run_checks
+from workbench.checks.tools import opa_command, run_checks
 from workbench.setup import prepare, prepare_tests
 
 
@@ -40,7 +40,7 @@ def run_tests(settings: Settings, arguments: list[str]) -> int:
 
 def _opa_test(settings: Settings) -> tuple[int, int]:
     """How many policy tests passed and failed; a run that cannot be read counts as one failure."""
-    command = [_opa(settings), "test", "policies", "--format=json"]
+    command = [opa_command(settings), "test", "policies", "--format=json"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     try:
         results = json.loads(done.stdout)
