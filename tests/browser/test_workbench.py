@@ -1,0 +1,154 @@
+"""Real Chromium against the whole workbench: JupyterLab works in a sandbox, and every easy way of copying out fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from installation.settings import CHECKOUT, Settings
+from provisioning.domain.registration import Registration, TableSource
+from provisioning.service import catalogue, projects
+from store.clock import now
+from store.database import Database
+from workbench.setup import secrets
+
+pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.opa]
+
+SCREENSHOTS = CHECKOUT / "var" / "screenshots"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def granted(workbench: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A small dataset, a project with ana in it, and stella's grant."""
+    folder = tmp_path_factory.mktemp("delivery")
+    rows = "\n".join(f"{n},{'NS'[n % 2]},{n % 7}" for n in range(400))
+    (folder / "visits.csv").write_text(f"person,region,visits\n{rows}\n", "utf-8")
+    at, db = now(), Database.open(workbench)
+    source = TableSource(name="visits", files=(folder / "visits.csv",), unit="person")
+    catalogue.register_dataset(
+        db,
+        workbench,
+        Registration("clinic", "Visits", "Visits to a clinic.", "A hospital", 3, ("stella",), (source,)),
+        actor="adam",
+        at=at,
+    )
+    until = at + timedelta(days=30)
+    projects.create_project(
+        db,
+        name="care",
+        title="Care by region",
+        purpose="Plan clinics",
+        sponsor="adam",
+        expires_at=until,
+        actor="adam",
+        at=at,
+    )
+    projects.add_member(db, project="care", person="ana", actor="adam", at=at)
+    projects.give_grant(
+        db, project="care", version="clinic/1", purpose="Plan clinics", expires_at=until, actor="stella", at=at
+    )
+    db.close()
+    return workbench
+
+
+def sign_in(chromium: Browser, settings: Settings, name: str) -> Page:
+    page = chromium.new_context(viewport={"width": 1280, "height": 860}).new_page()
+    page.goto(f"{settings.url}/hub/login")
+    page.fill("input[name=username]", name)
+    page.fill("input[name=password]", secrets.accounts(settings)[name]["password"])
+    page.click("#login_submit")
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+@pytest.fixture(scope="module")
+def lab(chromium: Browser, granted: Settings) -> Page:
+    """Ana's JupyterLab, started through the form as she would."""
+    page = sign_in(chromium, granted, "ana")
+    page.goto(f"{granted.url}/hub/home")
+    page.click("text=Choose a project and start")
+    page.check("input[name=project][value=care]")
+    page.click("input[type=submit], button[type=submit]")
+    page.wait_for_url("**/user/ana/lab**", timeout=120_000)
+    page.wait_for_selector(".jp-Launcher", timeout=90_000)
+    return page
+
+
+def run_cell(page: Page, code: str, shown: str) -> None:
+    """Type into the notebook's last cell, run it, wait for its output."""
+    page.locator(".jp-Notebook .jp-Cell .cm-content").last.click()
+    page.keyboard.insert_text(code)
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_selector(f".jp-OutputArea-output:has-text('{shown}')", timeout=60_000)
+
+
+def test_analyst_works_in_a_notebook_and_asks_for_a_release(lab: Page) -> None:
+    lab.click(".jp-LauncherCard[data-category=Notebook]")
+    lab.wait_for_selector(".jp-Notebook .cm-content", timeout=60_000)
+    run_cell(lab, "import glovebox\nprint(glovebox.sql('SELECT count(*) AS n FROM visits'))", "400")
+    run_cell(
+        lab,
+        "asked = glovebox.release('SELECT region, count(*) AS people FROM visits GROUP BY region', "
+        "title='People by region', purpose='Plan clinics', context='Table 1')\nprint(asked.id)",
+        "R-1",
+    )
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    lab.screenshot(path=SCREENSHOTS / "jupyterlab.png")
+
+
+def test_download_export_and_other_origins_are_refused(lab: Page, granted: Settings) -> None:
+    refused = lab.context.request.get(f"{granted.url}/user/ana/files/Untitled.ipynb?download=1")
+    assert refused.status == 403
+    assert "release" in refused.text()
+    assert lab.context.request.get(f"{granted.url}/user/ana/nbconvert/html/Untitled.ipynb").status == 403
+    reached = lab.evaluate("fetch('http://127.0.0.2:9/').then(() => 'reached', error => 'refused: ' + error)")
+    assert reached.startswith("refused")
+    blocked = lab.evaluate(
+        """new Promise(done => {
+            document.addEventListener('securitypolicyviolation', event => done(event.effectiveDirective), {once: true});
+            const image = new Image(); image.src = 'http://127.0.0.2:9/leak.png';
+            setTimeout(() => done('nothing happened'), 4000);
+        })"""
+    )
+    assert blocked == "img-src"
+
+
+def test_another_person_cannot_open_the_workbench(chromium: Browser, granted: Settings, lab: Page) -> None:
+    for name in ("stella", "adam", "audrey"):
+        page = sign_in(chromium, granted, name)
+        answer = page.goto(f"{granted.url}/user/ana/lab")
+        assert answer is not None
+        assert answer.status in (403, 404), name
+        page.context.close()
+
+
+def test_steward_finds_the_request_on_the_desk(chromium: Browser, granted: Settings, lab: Page) -> None:
+    page = sign_in(chromium, granted, "stella")
+    page.goto(f"{granted.url}/services/gate/requests/R-1")
+    page.wait_for_selector("text=People by region")
+    for _ in range(60):
+        if page.locator("text=Your decision").count():
+            break
+        page.wait_for_timeout(1000)
+        page.reload()
+    assert page.locator("text=Your decision").count()
+    page.screenshot(path=SCREENSHOTS / "review-desk.png", full_page=True)
+    page.context.close()
+
+
+def test_screenshots_were_taken() -> None:
+    assert {p.name for p in Path(SCREENSHOTS).glob("*.png")} >= {"jupyterlab.png", "review-desk.png"}
