@@ -205,6 +205,13 @@ CONTROLS: tuple[Control, ...] = (
         f"{_WAYS}::test_no_hub_credential_or_host_name_is_inside",
     ),
     Control(
+        "nothing in what waits",
+        "a waiting sandbox has no name, token, home or data, and a number of nobody's",
+        "A secret or an identity in a sandbox before it is someone's.",
+        ("hub-variables", "names-in-processes", "token-in-arguments"),
+        "tests/integration/test_sandbox_waiting.py::test_a_waiting_sandbox_holds_no_secret_and_no_identity",
+    ),
+    Control(
         "log with a size",
         "LogConfig json-file, 1 MiB twice",
         "Filling the host's disk by printing.",
@@ -229,14 +236,16 @@ before an analyst gets the sandbox, engine and kernel are asked from outside wha
 _TAIL = """
 ## What an operator may set
 
-`[sandbox]` in `settings.toml`: `memory`, `cpus`, `pids`, `home_bytes`, `runtime`, `loopback_inet`. Nothing else of the profile can
-be changed by a setting.
+`[sandbox]` in `settings.toml`: `memory`, `cpus`, `pids`, `home_bytes`, `runtime`, `loopback_inet`, `waiting`. Nothing else of the
+profile can be changed by a setting.
 
 - `loopback_inet = true` adds `AF_INET`, which then reaches `lo` and nothing else: for Dask, Ray or a Spark page. Sandboxes
   stay apart, since each has its own `lo`.
 - `runtime = "runsc"` (gVisor) gives each sandbox its own kernel in user space, at the price of slower starts and system calls.
   Processes are then gVisor's and not visible as such: the proof keeps to engine, network and cgroup facts.
   `runtime = "kata"` does the same with a virtual machine, where the hardware allows it.
+- `waiting` is how many sandboxes may wait for a claim at most; how many do follows use and free memory. `0` makes every start a
+  cold one. With `runsc` and `kata`, and on kernels older than 5.12, starts are cold anyway.
 - User-namespace remapping is the engine's own option (`userns-remap` in `daemon.json`); the profile works with it.
 
 cgroup v1 and v2 are both supported; on v2 the engine has no swappiness, and swap is limited to nothing instead.

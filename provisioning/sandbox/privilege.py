@@ -1,7 +1,7 @@
 """The few commands that need root on the host: mounting, and looking at another user's process.
 
 As root they are run as they are. As a member of the docker group, who is as mighty as root but is not root, they are
-run by a short-lived privileged helper container in the host's mount namespace. Everything else needs no root.
+run by a short-lived helper container in the host's mount namespace. Everything else needs no root.
 """
 
 from __future__ import annotations
@@ -53,8 +53,14 @@ class AsRoot:
         return done.stdout
 
 
+_HELPER_CAPABILITIES = ("SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE")
+
+
 class ThroughEngine:
-    """This process may use Docker: a helper container enters the host's mount namespace for it."""
+    """This process may use Docker: a helper container enters this process's mount namespace for it.
+
+    The helper has what mounting and looking at processes takes, and no more; it runs fixed text and goes.
+    """
 
     def __init__(self, client: docker.DockerClient, image: str, labels: dict[str, str]) -> None:
         self._client = client
@@ -65,9 +71,11 @@ class ThroughEngine:
         try:
             said = self._client.containers.run(
                 self._image,
-                entrypoint=["/usr/bin/nsenter", "-t", "1", "-m", "--", "/bin/sh", "-eu", "-c", script],
+                entrypoint=["/usr/bin/nsenter", "-t", str(os.getpid()), "-m", "--", "/bin/sh", "-eu", "-c", script],
                 user="0:0",
-                privileged=True,
+                cap_add=list(_HELPER_CAPABILITIES),
+                security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+                device_cgroup_rules=["a *:* rwm"],
                 pid_mode="host",
                 network_mode="none",
                 remove=True,

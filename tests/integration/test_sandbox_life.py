@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import docker
 import pytest
 
-from provisioning.sandbox import containers, isolation
+from installation.settings import Settings
+from provisioning.sandbox import containers, isolation, keeper
 from provisioning.sandbox.errors import EngineFault, ImageFault, IsolationDrift, MountFault
 from provisioning.sandbox.isolation import Fact
 from provisioning.sandbox.keeper import Opened
-from provisioning.sandbox.mounts import Folders, mounts_below
+from provisioning.sandbox.mounts import Folders, home_image, mounts_below
+from provisioning.sandbox.privilege import ThroughEngine
 from provisioning.sandbox.sweeping import sweep
 from tests.unit.sandbox.rig import Rig, door_facts, get_status, served_socket
 
@@ -164,6 +167,29 @@ async def test_the_home_persists_for_a_project_and_no_other(rig: Rig) -> None:
     assert rig.inside(again, "print(open('/home/analyst/note.txt').read())") == "mine\n"
 
 
+async def test_a_member_of_the_docker_group_needs_no_root(
+    engine: docker.DockerClient, sandbox_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mounts and kernel facts through the helper container, cold and claimed: the same proof."""
+
+    def helped(settings: Settings, client: docker.DockerClient) -> ThroughEngine:
+        return ThroughEngine(client, settings.sandbox.image, {})
+
+    monkeypatch.setattr(keeper, "privilege_for", helped)
+    rig = Rig(tmp_path / "home", engine, waiting=1)
+    try:
+        cold = await rig.open()
+        await rig.keeper.pool.fill(1)
+        claimed = await rig.open(rig.plan(project="kidney"))
+        assert (cold.was_waiting, claimed.was_waiting) == (False, True)
+        assert all(rig.book.proofs[each.sandbox_id].holds for each in (cold, claimed))
+        for each in (cold, claimed):
+            await rig.keeper.close(each.sandbox_id, "test")
+        assert not mounts_below(rig.settings.sandboxes)
+    finally:
+        rig.close()
+
+
 # -- the end ----------------------------------------------------------------------------------------------------------
 async def test_closing_twice_leaves_nothing(rig: Rig) -> None:
     opened = await rig.open()
@@ -229,9 +255,6 @@ async def _execute(channel: aiohttp.ClientWebSocketResponse, code: str) -> str:
 
 
 def test_homes_of_different_pairs_never_share_a_file(tmp_path: Path) -> None:
-    from installation.settings import Settings
-    from provisioning.sandbox.mounts import home_image
-
     settings = Settings(home=tmp_path)
     pairs = [("a-b", "c"), ("a", "b-c"), ("a", "b"), ("../a", "b"), ("a", "../b"), ("A", "b"), ("ä", "b")]
     images = {home_image(settings, *pair) for pair in pairs}
