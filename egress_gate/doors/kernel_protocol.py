@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import WSMsgType
 
+_COUNT = struct.Struct("<Q")
 KERNEL_V1 = "v1.kernel.websocket.jupyter.org"
 CHANNELS = frozenset({"shell", "control", "stdin", "iopub"})
 MOST_BUFFERS = 256
@@ -69,11 +70,11 @@ def peek(data: bytes) -> KernelMessage:
     Raises Unreadable. Several times faster than `decode` on a cell that prints.
     """
     try:
-        (count,) = struct.unpack_from("<Q", data)
+        (count,) = _COUNT.unpack_from(data)
         if not 6 <= count <= MOST_BUFFERS + 6:
             raise Unreadable("number of parts")
         offsets = struct.unpack_from(f"<{count}Q", data, 8)
-        if offsets[0] != 8 * (count + 1) or offsets[-1] != len(data) or any(a > b for a, b in pairwise(offsets)):
+        if offsets[0] != 8 * (count + 1) or offsets[-1] != len(data) or list(offsets) != sorted(offsets):
             raise Unreadable("offsets")
         begin, header, parent, metadata = offsets[:4]
         channel = data[begin:header].decode("ascii")
@@ -157,10 +158,13 @@ def _message(
 ) -> KernelMessage:  # fmt: skip
     if channel not in CHANNELS:
         raise Unreadable("channel")
-    for part, needed in ((header, True), (parent, bool(parent))):
-        if needed and not all(isinstance(part.get(name), str) for name in ("msg_id", "msg_type")):
-            raise Unreadable("header")
+    if not _named(header) or (parent and not _named(parent)):
+        raise Unreadable("header")
     return KernelMessage(channel, header, parent, metadata, content, buffers)
+
+
+def _named(header: dict[str, Any]) -> bool:
+    return isinstance(header.get("msg_id"), str) and isinstance(header.get("msg_type"), str)
 
 
 def _no_constant(name: str) -> Any:

@@ -223,3 +223,70 @@ def test_tables_show_well(glovebox: ModuleType) -> None:
     assert listed["nafld1"].rows == 3
     with pytest.raises(glovebox.GloveboxError):
         listed["shared"]
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_a_shown_answer_names_the_gates_bytes(glovebox: ModuleType, gate: type[Gate]) -> None:
+    import hashlib
+
+    raw = json.dumps(gate.answers["GET", "/v1/tables"][1]).encode()
+    kind = "application/vnd.glovebox.answer+json"
+    assert glovebox.tables()._repr_mimebundle_() == {kind: {"digest": hashlib.sha256(raw).hexdigest()}}
+    gate.answers["GET", "/v1/requests/R-1"] = (200, {"id": "R-1", "state": "refused"})
+    assert set(glovebox.request("R-1")._repr_mimebundle_()) == {kind}
+
+
+@pytest.fixture
+def people(gate: type[Gate], tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    duckdb.sql("SELECT range AS id, range % 2 AS male, range % 3 AS stage, range AS age FROM range(60)").write_parquet(
+        str(path)
+    )
+    table = {
+        "dataset": "nafld",
+        "version": "nafld/1",
+        "table": "people",
+        "path": str(path),
+        "rows": 60,
+        "columns": [],
+        "unit": "id",
+    }
+    gate.answers["GET", "/v1/tables"] = (200, {"tables": [table]})
+
+
+@pytest.mark.usefixtures("people")
+def test_pandas_style_tables_are_sql_underneath(glovebox: ModuleType) -> None:
+    by = glovebox.groupby("people", "male", where="stage < 2").agg(n="count", mean_age=("age", "mean"))
+    assert by.sql == (
+        'SELECT "male", count(*) AS "n", avg("age") AS "mean_age"\nFROM "people"\nWHERE stage < 2\nGROUP BY "male"'
+    )
+    assert list(by.df()["n"]) == [20, 20]
+    crossed = glovebox.crosstab("nafld.people", "male", "stage").df()
+    assert crossed.shape == (2, 3)
+    assert glovebox.pivot_table("people", values="age", index="male", aggfunc="sum").df()["sum_age"].sum() == 1770
+
+
+@pytest.mark.usefixtures("people")
+def test_a_compiled_table_is_released_as_its_sql(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["POST", "/v1/requests"] = (201, {"id": "R-3", "state": "submitted"})
+    table = glovebox.crosstab("people", "male", "stage", margins=True)
+    assert "CUBE" in table.sql
+    glovebox.release({"t": table}, title="t", purpose="p")
+    table.release(title="t", purpose="p")
+    sent = [asked[2]["items"][0]["sql"] for asked in gate.asked if asked[0] == "POST"]
+    assert sent == [table.sql, table.sql]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: g.groupby("people; DROP", "a"),
+        lambda g: g.groupby("a.b.c", "a").size(),
+        lambda g: g.groupby("people", "a").agg(x="mode"),
+        lambda g: g.crosstab("people", "a", "b", aggfunc="sum"),
+        lambda g: g.groupby("people", [3]).size(),
+    ],
+)
+def test_what_cannot_be_compiled_says_so(glovebox: ModuleType, call: Any) -> None:
+    with pytest.raises(glovebox.GloveboxError):
+        getattr(call(glovebox), "size", lambda: None)()

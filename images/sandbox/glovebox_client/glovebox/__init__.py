@@ -4,6 +4,7 @@
 
     glovebox.tables()                                  # what is granted to this project
     glovebox.sql("SELECT count(*) FROM nafld1")        # DuckDB over the granted tables
+    glovebox.crosstab("nafld1", "male", "status")      # as in pandas, and SQL underneath
     glovebox.preview("SELECT …")                       # what the gate would hide, before asking
     glovebox.release("SELECT …", title="…", purpose="…")
     glovebox.requests()                                # where my requests stand
@@ -12,6 +13,7 @@
 A release is asked for as SQL. The gate computes it again from the data, protects it, and writes the file that leaves.
 """
 
+from glovebox.compiled import crosstab, groupby, pivot_table
 from glovebox.errors import GateUnreachable, GloveboxError, Refused, show_plainly
 from glovebox.release import preview, release, request, requests
 from glovebox.tables import connection, sql, tables
@@ -23,6 +25,9 @@ __all__ = [
     "GloveboxError",
     "Refused",
     "connection",
+    "crosstab",
+    "groupby",
+    "pivot_table",
     "preview",
     "release",
     "request",

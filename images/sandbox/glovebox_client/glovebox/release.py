@@ -72,7 +72,10 @@ def preview(what: Any) -> Preview:
 
 def requests() -> Requests:
     """My requests of this project, newest first."""
-    return Requests(Request(raw) for raw in call("GET", "/v1/requests")["requests"])
+    told = call("GET", "/v1/requests")
+    listed = Requests(Request(raw) for raw in told["requests"])
+    listed.told = told
+    return listed
 
 
 def request(name: str) -> Request:

@@ -6,7 +6,7 @@ import time
 from html import escape
 from typing import Any
 
-from glovebox.door import call
+from glovebox.door import call, mimebundle
 
 MOST_LISTED = 20
 WAITING = frozenset({"submitted", "checking", "releasing"})
@@ -90,6 +90,9 @@ class Request:
             pause = min(pause * 1.5, 3.0)
         return self
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return mimebundle(self._facts)
+
     def __repr__(self) -> str:
         lines = [f"{self.id} {self.title!r}: {self.state} ({SAYS.get(self.state, 'see the review desk')})"]
         return "\n".join(lines + [f"  - {reason}" for reason in self.reasons])
@@ -106,6 +109,11 @@ class Request:
 
 class Requests(tuple[Request, ...]):
     """My requests, shown as a table."""
+
+    told: Any = None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return mimebundle(self.told)
 
     def __repr__(self) -> str:
         return "\n".join(f"{r.id:<8} {r.state:<10} {r.title}" for r in self) or "No requests yet."

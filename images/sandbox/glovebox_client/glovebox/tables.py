@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from glovebox.door import call
+from glovebox.door import call, mimebundle
 from glovebox.errors import Mistake
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -36,6 +36,11 @@ class Table:
 
 class Tables(tuple[Table, ...]):
     """The list of tables, shown as a table."""
+
+    told: Any = None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return mimebundle(self.told)
 
     def __repr__(self) -> str:
         if not self:
@@ -67,8 +72,10 @@ class Tables(tuple[Table, ...]):
 
 def tables() -> Tables:
     """The tables that are granted to this project, as the gate knows them. Raises GateUnreachable."""
-    listed = call("GET", "/v1/tables")["tables"]
-    return Tables(_table(raw) for raw in listed)
+    told = call("GET", "/v1/tables")
+    listed = Tables(_table(raw) for raw in told["tables"])
+    listed.told = told
+    return listed
 
 
 def _table(raw: dict[str, Any]) -> Table:
