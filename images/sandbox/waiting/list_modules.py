@@ -14,4 +14,3 @@ with tempfile.TemporaryDirectory() as folder:
 
 STARTED = sorted(name for name in sys.modules if not name.startswith(("_", "__main__", "encodings")))
 pathlib.Path(sys.argv[1]).write_text("\n".join(STARTED) + "\n", "utf-8")
-print(len(STARTED), "modules")
