@@ -57,6 +57,16 @@ def check_new(
         raise _refused(version, "Its end lies in the past.", "Give an end date that is still to come.")
 
 
+def check_masking(version: str, masked_for: str | None, project: str) -> None:
+    """Raises GrantRefused for a version whose pseudonyms belong to another project: two projects could be linked."""
+    if masked_for is not None and masked_for != project:
+        raise _refused(
+            version,
+            f"It was masked for project {masked_for}, with that project's own pseudonyms.",
+            "Mask the delivered version for this project and grant that.",
+        )
+
+
 def check_revocation(grant: Grant, *, actor: str, stewards: tuple[str, ...]) -> None:
     """Raises GrantRefused for somebody who is not a steward and for a grant that is revoked already."""
     if actor not in stewards:

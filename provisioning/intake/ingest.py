@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -17,7 +18,7 @@ from provisioning.intake import csv_reader, readers
 from provisioning.intake.engine import literal, quoted, refusal
 
 _CHUNK = 4 * 1024 * 1024
-_PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def digest(path: Path) -> str:
 
 
 def _write(engine: duckdb.DuckDBPyConnection, source: TableSource, files: list[Path], work: Path, target: Path) -> None:
-    copy = f"COPY ({{select}}) TO {literal(str(target)).replace('{', '{{').replace('}', '}}')} {_PARQUET}"
+    copy = f"COPY ({{select}}) TO {literal(str(target)).replace('{', '{{').replace('}', '}}')} {PARQUET}"
     if source.kind == "csv":
         csv_reader.write(engine, source.name, csv_reader.prepare(engine, source, files, work), target, copy)
     elif source.kind in ("excel", "sqlite"):
@@ -75,22 +76,30 @@ def _write(engine: duckdb.DuckDBPyConnection, source: TableSource, files: list[P
         engine.execute(copy.format(select=readers.typed_select(engine, source, files)))
 
 
-def _described(engine: duckdb.DuckDBPyConnection, source: TableSource, target: Path) -> RegisteredTable:
+def describe(
+    engine: duckdb.DuckDBPyConnection, name: str, target: Path, meanings: Mapping[str, str]
+) -> RegisteredTable:
+    """The catalogue's facts about a Parquet file that is whole; seals it. Raises FileRefused when it has no rows."""
     relation = f"read_parquet({literal(str(target))})"
     columns = tuple(
-        Column(str(row[0]), str(row[1]), str(source.meanings.get(str(row[0]), "")))
+        Column(str(row[0]), str(row[1]), str(meanings.get(str(row[0]), "")))
         for row in engine.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     )
     rows = int(engine.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
     if rows == 0:
         raise FileRefused(
-            f"Table {source.name} was not registered: it has no rows.",
+            f"Table {name} was not registered: it has no rows.",
             why="There is a header and nothing below it.",
             do="Give the file with its rows.",
         )
-    unit = _unit(engine, source, relation, [column.name for column in columns])
     _seal(target)
-    return RegisteredTable(source.name, target.name, digest(target), rows, target.stat().st_size, unit, columns)
+    return RegisteredTable(name, target.name, digest(target), rows, target.stat().st_size, None, columns)
+
+
+def _described(engine: duckdb.DuckDBPyConnection, source: TableSource, target: Path) -> RegisteredTable:
+    found = describe(engine, source.name, target, source.meanings)
+    relation = f"read_parquet({literal(str(target))})"
+    return replace(found, unit=_unit(engine, source, relation, [column.name for column in found.columns]))
 
 
 def _unit(engine: duckdb.DuckDBPyConnection, source: TableSource, relation: str, columns: list[str]) -> str | None:

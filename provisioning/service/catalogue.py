@@ -114,7 +114,7 @@ def _register(
             "dataset.registered", actor, {"dataset": wanted.dataset, "version": new}, _facts(wanted, digest, ingested)
         )
     )
-    _put_in_place(delivered, settings.datasets / new)
+    put_in_place(delivered, settings.datasets / new)
     return new
 
 
@@ -137,11 +137,11 @@ def _check_known(t: Transaction, wanted: Registration) -> None:
 
 
 def _check_news(t: Transaction, name: str, digest: str) -> None:
-    newest = rows.newest_digest(t, name)
-    if newest is not None and newest[1] == digest:
+    same = rows.same_content(t, name, digest)
+    if same is not None:
         raise RegistrationRefused(
             f"A new version of {name} was not registered.",
-            why=f"The delivery holds exactly what {newest[0]} holds.",
+            why=f"The delivery holds exactly what {same} holds.",
             do="Nothing is left to do; register again when something has changed.",
         )
 
@@ -167,7 +167,7 @@ def _facts(wanted: Registration, digest: str, ingested: Sequence[Ingested]) -> d
     }
 
 
-def _put_in_place(delivered: Path, target: Path) -> None:
+def put_in_place(delivered: Path, target: Path) -> None:
     """One rename. A folder that is in the way belongs to no version, because the number was free: a crash left it."""
     target.parent.mkdir(mode=0o755, exist_ok=True)
     if target.exists():

@@ -15,6 +15,7 @@ from provisioning.domain.dataset import parse_version
 from provisioning.domain.errors import ProjectRefused, not_found
 from provisioning.domain.grant import Grant
 from provisioning.domain.project import Project, ProjectState
+from provisioning.store import catalogue
 from provisioning.store.projects import grant, grants_of, project, projects, projects_of
 from store import schema as s
 from store.clock import stamp
@@ -142,6 +143,7 @@ def give_grant(
     with db.transaction(at) as t:
         known = _required(t, project)
         state = _state_of(t, version)
+        rules.check_masking(version, catalogue.recipe_of(t, version).get("project"), project)
         rules.check_new(
             actor=actor,
             stewards=_stewards(t, dataset),

@@ -69,13 +69,20 @@ def known_dataset(t: Transaction, name: str) -> tuple[dict[str, Any], tuple[str,
     return dict(row), tuple(sorted(people))
 
 
-def newest_digest(t: Transaction, name: str) -> tuple[str, str] | None:
-    """Id and digest of the newest available version."""
-    query = select(s.dataset_version.c.id, s.dataset_version.c.digest).where(
-        s.dataset_version.c.dataset == name, s.dataset_version.c.state == AVAILABLE
+def same_content(t: Transaction, name: str, digest: str) -> str | None:
+    """The id of an available version that holds exactly this."""
+    query = select(s.dataset_version.c.id).where(
+        s.dataset_version.c.dataset == name,
+        s.dataset_version.c.digest == digest,
+        s.dataset_version.c.state == AVAILABLE,
     )
-    row = t.execute(query.order_by(s.dataset_version.c.number.desc()).limit(1)).first()
-    return None if row is None else (row.id, row.digest)
+    return t.execute(query.order_by(s.dataset_version.c.number).limit(1)).scalar()
+
+
+def recipe_of(c: Connection | Transaction, version_id: str) -> dict[str, Any]:
+    """How a version was masked; empty for a delivery."""
+    text = c.execute(select(s.dataset_version.c.recipe).where(s.dataset_version.c.id == version_id)).scalar()
+    return dict(json.loads(text)) if text else {}
 
 
 def add_dataset(t: Transaction, registration: Registration, *, actor: str) -> None:

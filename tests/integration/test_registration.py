@@ -355,7 +355,7 @@ def test_a_failed_commit_leaves_no_version(world: World, monkeypatch: pytest.Mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(catalogue, "_put_in_place", full)
+    monkeypatch.setattr(catalogue, "put_in_place", full)
     with pytest.raises(OSError, match="No space left"):
         world.register()
     nothing_is_left(world)
@@ -388,12 +388,12 @@ sys.path.insert(0, sys.argv[1])
 from provisioning.service import catalogue
 from tests.unit.provisioning.world import World
 world = World(Path(sys.argv[2]))
-real = catalogue._put_in_place
+real = catalogue.put_in_place
 def crash(*arguments):
     if sys.argv[3] == "after":
         real(*arguments)
     os.kill(os.getpid(), 9)
-catalogue._put_in_place = crash
+catalogue.put_in_place = crash
 world.register()
 """
 

@@ -1,0 +1,158 @@
+"""A masking recipe as SQL, and how identifiable people are before and after. Deterministic for a given key.
+
+Pseudonyms and shifts are HMAC-SHA-256 of the value, written with DuckDB's own ``sha256``, at the speed of a scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import duckdb
+
+from provisioning.domain.dataset import Column
+from provisioning.domain.masking import (
+    Bins,
+    Clip,
+    Drop,
+    Prefix,
+    Pseudonym,
+    Redact,
+    Round,
+    Rule,
+    ShiftDates,
+    TableRecipe,
+    Truncate,
+)
+from provisioning.intake.engine import literal, quoted
+
+PSEUDONYM_HEX = 24
+REDACTED = "[redacted]"
+_BLOCK = 64
+_INSIDE_TEXT = (
+    r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
+    r"[1-9][0-9]{16}[0-9Xx]",
+    r"[1-9][0-9]{12,18}",
+    r"(\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4}",
+    r"0[0-9]{2,3}-[0-9]{7,8}",
+    r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][·. ]?[A-Z0-9]{5,6}",
+)
+
+
+@dataclass(frozen=True)
+class Anonymity:
+    """Over groups of people with equal quasi-identifiers: the smallest group, and what it shares.
+
+    ``k``: people in the smallest group; ``alone``: people who are alone in theirs; ``diversity``: the fewest different
+    sensitive values in a group, None when none was named.
+    """
+
+    people: int
+    groups: int
+    k: int
+    alone: int
+    diversity: int | None
+
+    def facts(self) -> dict[str, int | None]:
+        return dict(vars(self))
+
+
+def masked_select(relation: str, columns: Sequence[Column], unit: str | None, recipe: TableRecipe, key: bytes) -> str:
+    """The masked rows of ``relation`` (SQL) as one SELECT."""
+    parts = []
+    for column in columns:
+        rule = recipe.columns.get(column.name)
+        if isinstance(rule, Drop):
+            continue
+        expression = quoted(column.name) if rule is None else _masked(rule, column, unit, key)
+        parts.append(f"{expression} AS {quoted(column.name)}")
+    return f"SELECT {', '.join(parts)} FROM {relation}"
+
+
+def anonymity(
+    engine: duckdb.DuckDBPyConnection, relation: str, unit: str | None, quasi: Sequence[str], sensitive: str | None
+) -> Anonymity | None:
+    """None when no quasi-identifier is named. Without a unit, each row is a person."""
+    if not quasi:
+        return None
+    keys = ", ".join(quoted(column) for column in quasi)
+    people = f"count(DISTINCT {quoted(unit)})" if unit else "count(*)"
+    values = f"count(DISTINCT {quoted(sensitive)})" if sensitive else "NULL"
+    grouped = f"SELECT {people} AS people, {values} AS kinds FROM {relation} GROUP BY {keys}"
+    total = f"(SELECT {people} FROM {relation})"
+    row = engine.execute(
+        f"SELECT {total}, count(*), coalesce(min(people), 0), count(*) FILTER (WHERE people = 1), min(kinds) FROM ({grouped})"
+    ).fetchall()[0]
+    return Anonymity(int(row[0]), int(row[1]), int(row[2]), int(row[3]), None if row[4] is None else int(row[4]))
+
+
+def _masked(rule: Rule, column: Column, unit: str | None, key: bytes) -> str:
+    name = quoted(column.name)
+    if isinstance(rule, Pseudonym):
+        digest = _hmac(key, "pseudonym", _text(name))
+        return f"CASE WHEN {name} IS NULL THEN NULL ELSE substr({digest}, 1, {PSEUDONYM_HEX}) END"
+    if isinstance(rule, ShiftDates):
+        return _shifted(rule, column, unit or "", key)
+    if isinstance(rule, Bins):
+        return _binned(rule, name)
+    if isinstance(rule, Truncate):
+        return f"CAST(date_trunc({literal(rule.to)}, {name}) AS {column.type})"
+    if isinstance(rule, Prefix):
+        return f"left({name}, {rule.length})"
+    if isinstance(rule, Clip):
+        return _clipped(rule, column)
+    if isinstance(rule, Round):
+        return f"CAST(round(CAST({name} AS DOUBLE) / {rule.base!r}) * {rule.base!r} AS {column.type})"
+    if isinstance(rule, Redact):
+        for pattern in _INSIDE_TEXT:
+            name = f"regexp_replace({name}, {literal(pattern)}, {literal(REDACTED)}, 'g')"
+        return name
+    raise TypeError(f"no SQL for {rule}")
+
+
+def _shifted(rule: ShiftDates, column: Column, unit: str, key: bytes) -> str:
+    """The same shift for all dates of one person in all tables of the project; a person without name has no dates."""
+    person = quoted(unit)
+    drawn = f"CAST('0x' || substr({_hmac(key, 'shift', _text(person))}, 1, 12) AS BIGINT)"
+    days = f"CAST({drawn} % {2 * rule.days + 1} - {rule.days} AS INTEGER)"
+    return f"CAST({quoted(column.name)} + to_days({days}) AS {column.type})"
+
+
+def _binned(rule: Bins, name: str) -> str:
+    edges = rule.edges
+    cases = [f"WHEN {name} IS NULL THEN NULL", f"WHEN {name} < {edges[0]!r} THEN {literal(f'under {edges[0]:g}')}"]
+    cases += [
+        f"WHEN {name} < {upper!r} THEN {literal(f'{lower:g} to under {upper:g}')}" for lower, upper in pairwise(edges)
+    ]
+    return f"CASE {' '.join(cases)} ELSE {literal(f'{edges[-1]:g} and over')} END"
+
+
+def _clipped(rule: Clip, column: Column) -> str:
+    """NULL stays NULL: ``least`` and ``greatest`` would pass over it."""
+    name = quoted(column.name)
+    inner = name
+    if rule.low is not None:
+        inner = f"greatest({inner}, {rule.low!r})"
+    if rule.high is not None:
+        inner = f"least({inner}, {rule.high!r})"
+    return f"CASE WHEN {name} IS NULL THEN NULL ELSE CAST({inner} AS {column.type}) END"
+
+
+def _text(name: str) -> str:
+    """The same person is the same text whether a table holds the number as 7 or as 7.0."""
+    return rf"regexp_replace(CAST({name} AS VARCHAR), '^([0-9]+)\.0$', '\1')"
+
+
+def _hmac(key: bytes, domain: str, text: str) -> str:
+    """HMAC-SHA-256 (RFC 2104) of ``domain:text`` in lower-case hex, as SQL."""
+    padded = key.ljust(_BLOCK, b"\0")
+    if len(padded) != _BLOCK:
+        raise ValueError("the key is longer than a block")
+    inner, outer = (_blob(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+    message = f"encode({literal(domain + ':')} || {text})"
+    return f"sha256({outer} || unhex(sha256({inner} || {message})))"
+
+
+def _blob(data: bytes) -> str:
+    return "'" + "".join(f"\\x{byte:02X}" for byte in data) + "'::BLOB"

@@ -1,0 +1,166 @@
+"""Masking a version for a project: a new version with its recipe and its effect on the record.
+
+The key is the project's own, made once, kept with mode 0600 beside the other secrets and never shown: pseudonyms join within
+the project and do not link it to another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from installation.settings import Settings
+from ledger.entry import Entry
+from provisioning.domain import names
+from provisioning.domain.dataset import AVAILABLE, RegisteredTable, VersionId, digest_of, parse_version, version_id
+from provisioning.domain.errors import RegistrationRefused, not_found
+from provisioning.domain.masking import TableRecipe, check, facts
+from provisioning.intake.engine import engine, literal, refusal
+from provisioning.intake.ingest import PARQUET, describe
+from provisioning.intake.masking import anonymity, masked_select
+from provisioning.service.catalogue import INCOMING, put_in_place
+from provisioning.store import catalogue as rows
+from provisioning.store.projects import project as find_project
+from store.database import Database
+
+_KEY_BYTES = 32
+
+
+def mask_version(
+    db: Database,
+    settings: Settings,
+    *,
+    version: str,
+    recipes: Mapping[str, TableRecipe],
+    project: str,
+    actor: str,
+    at: datetime,
+) -> VersionId:
+    """Register a masked copy of ``version`` for ``project``; tables without a recipe are copied as they are.
+
+    Raises RegistrationRefused for a recipe that does not fit, NotFound for an unknown version or project.
+    """
+    names.person(actor)
+    dataset, _ = parse_version(version)
+    with db.read() as c:
+        source, tables = rows.version(c, version), rows.tables_of(c, version)
+        known_project = find_project(c, project)
+    if source is None or source.state != AVAILABLE:
+        raise not_found("available dataset version", version, "./glovebox dataset list")
+    if known_project is None:
+        raise not_found("project", ascii(project[:60]), "./glovebox project list")
+    _check(recipes, tables)
+    incoming = settings.datasets / INCOMING / secrets.token_hex(8)
+    (incoming / "version").mkdir(mode=0o755, parents=True)
+    try:
+        key = project_key(settings, project)
+        made, effect = _mask_all(settings.datasets / source.folder, tables, recipes, key, incoming)
+        recipe = {"from": version, "project": project, "recipe": facts(recipes), "effect": effect}
+        with db.transaction(at) as t:
+            number = rows.next_number(t, dataset)
+            new = version_id(dataset, number)
+            digest = digest_of((table.name, table.digest) for table in made)
+            text = json.dumps(recipe, sort_keys=True, ensure_ascii=False)
+            rows.add_version(t, new, dataset, number, digest=digest, folder=new, actor=actor, recipe=text)
+            rows.add_tables(t, new, made)
+            subject = {"dataset": dataset, "version": new, "project": project}
+            t.record(Entry("dataset.masked", actor, subject, {"digest": digest, **_evidence(recipe)}))
+            put_in_place(incoming / "version", settings.datasets / new)
+        return new
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+
+
+def project_key(settings: Settings, project: str) -> bytes:
+    """The project's masking key, made at first use. Raises ValueError when the stored one was cut short."""
+    folder = settings.secrets / "masking"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{names.slug('project', project)}.key"
+    fresh = folder / f".{secrets.token_hex(8)}"
+    try:
+        if not path.exists():
+            _write_key(fresh)
+            os.link(fresh, path)
+    except FileExistsError:
+        pass  # another process made it at the same moment: theirs counts
+    finally:
+        fresh.unlink(missing_ok=True)
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise ValueError("the project's masking key is damaged: bring it back from the backup")
+    return key
+
+
+def _write_key(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check(recipes: Mapping[str, TableRecipe], tables: Sequence[RegisteredTable]) -> None:
+    by_name = {table.name: table for table in tables}
+    for name, recipe in recipes.items():
+        if name not in by_name:
+            raise RegistrationRefused(
+                "The masking recipe was refused.",
+                why=f"The version has no table {name[:60]!a}.",
+                do=f"Use one of: {', '.join(sorted(by_name))}.",
+            )
+        check(name, recipe, by_name[name].columns, by_name[name].unit)
+
+
+def _mask_all(
+    folder: Path, tables: Sequence[RegisteredTable], recipes: Mapping[str, TableRecipe], key: bytes, incoming: Path
+) -> tuple[list[RegisteredTable], dict[str, Any]]:
+    made: list[RegisteredTable] = []
+    effect: dict[str, Any] = {}
+    with engine(incoming) as connection:
+        for table in tables:
+            recipe = recipes.get(table.name, TableRecipe())
+            target = incoming / "version" / f"{table.name}.parquet"
+            try:
+                found, change = _mask_one(connection, folder / table.file, table, recipe, key, target)
+            except duckdb.Error as broken:
+                raise refusal(table.name, broken) from broken
+            made.append(found)
+            if change:
+                effect[table.name] = change
+    return made, effect
+
+
+def _mask_one(
+    connection: duckdb.DuckDBPyConnection,
+    source: Path,
+    table: RegisteredTable,
+    recipe: TableRecipe,
+    key: bytes,
+    target: Path,
+) -> tuple[RegisteredTable, dict[str, Any]]:
+    before, after = (f"read_parquet({literal(str(path))})" for path in (source, target))
+    connection.execute(
+        f"COPY ({masked_select(before, table.columns, table.unit, recipe, key)}) TO {literal(str(target))} {PARQUET}"
+    )
+    meanings = {column.name: column.meaning for column in table.columns}
+    made = describe(connection, table.name, target, meanings)
+    measured = {
+        when: found.facts()
+        for when, relation in (("before", before), ("after", after))
+        if (found := anonymity(connection, relation, table.unit, recipe.quasi, recipe.sensitive)) is not None
+    }
+    return replace(made, unit=table.unit), measured
+
+
+def _evidence(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe without its edges: numbers with fractions have no place in the ledger, their text does."""
+    return {"from": recipe["from"], "recipe": json.dumps(recipe["recipe"], sort_keys=True), "effect": recipe["effect"]}

@@ -1,0 +1,294 @@
+"""Masking against known answers: Python's hmac and hand-made tables, not our own SQL."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provisioning.domain.dataset import Column
+from provisioning.domain.errors import GrantRefused, NotFound, RegistrationRefused
+from provisioning.domain.masking import TableRecipe, check, facts, parse
+from provisioning.intake.masking import anonymity, masked_select
+from provisioning.service import catalogue, masking
+from provisioning.store import catalogue as rows
+from tests.unit.provisioning.world import START, World
+
+KEY = bytes(range(32))
+
+
+def rule(column: str, **body: Any) -> TableRecipe:
+    return parse(json.dumps({"people": {"columns": {column: body}}}))["people"]
+
+
+def masked(table: str, recipe: TableRecipe, unit: str | None = "id", key: bytes = KEY) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE t AS SELECT * FROM (VALUES {table})")  # noqa: S608 - the test's own rows
+        described = connection.execute("DESCRIBE t").fetchall()
+        columns = [Column(str(row[0]), str(row[1])) for row in described]
+        return connection.execute(masked_select("t", columns, unit, recipe, key)).fetchall()
+
+
+def known(domain: str, value: str, key: bytes = KEY) -> str:
+    return hmac.new(key, f"{domain}:{value}".encode(), "sha256").hexdigest()
+
+
+def test_a_pseudonym_is_the_hmac_of_its_value() -> None:
+    found = masked("(7, 'x'), (NULL, 'y')) t(id, name", rule("id", do="pseudonym"))
+    assert found == [(known("pseudonym", "7")[:24], "x"), (None, "y")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=200),
+    st.binary(min_size=32, max_size=32),
+)
+def test_any_text_and_any_key_give_pythons_hmac(value: str, key: bytes) -> None:
+    quoted = value.replace("'", "''")
+    found = masked(f"(1, '{quoted}')) t(id, name", rule("name", do="pseudonym"), key=key)
+    assert found[0][1] == known("pseudonym", value, key)[:24]
+
+
+def test_a_pseudonym_is_the_same_for_a_number_and_its_float() -> None:
+    whole, real = (
+        masked("(7::BIGINT)) t(id", rule("id", do="pseudonym")),
+        masked("(7.0::DOUBLE)) t(id", rule("id", do="pseudonym")),
+    )
+    assert whole == real
+
+
+def test_two_keys_give_two_names() -> None:
+    recipe = rule("id", do="pseudonym")
+    assert masked("(7)) t(id", recipe) != masked("(7)) t(id", recipe, key=bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("body", "values", "expected"),
+    [
+        (
+            {"do": "bins", "edges": [18, 65]},
+            "17, 18, 64, 65, NULL",
+            ["under 18", "18 to under 65", "18 to under 65", "65 and over", None],
+        ),
+        ({"do": "clip", "low": 20, "high": 90}, "5, 20, 50, 99, NULL", [20, 20, 50, 90, None]),
+        ({"do": "clip", "high": 90}, "5, 99, NULL, -3, 90", [5, 90, None, -3, 90]),
+        ({"do": "round", "base": 5}, "0, 2, 3, 47, NULL", [0, 0, 5, 45, None]),
+        (
+            {"do": "truncate", "to": "month"},
+            "DATE '2026-01-31', DATE '2026-02-01', NULL, DATE '1999-12-31', DATE '2000-01-01'",
+            [date(2026, 1, 1), date(2026, 2, 1), None, date(1999, 12, 1), date(2000, 1, 1)],
+        ),
+        ({"do": "prefix", "length": 3}, "'E11.9', 'C5', '', NULL, '卫生部门'", ["E11", "C5", "", None, "卫生部"]),
+        (
+            {"do": "redact"},
+            "'call 13912345678 now', 'id 11010519491231002X', 'a.b@mail.example.cn!', '车牌京A12345。', NULL",
+            ["call [redacted] now", "id [redacted]", "[redacted]!", "车牌[redacted]。", None],
+        ),
+    ],
+)
+def test_known_answers(body: dict[str, Any], values: str, expected: list[Any]) -> None:
+    listed = ", ".join(f"({n}, {value})" for n, value in enumerate(values.split(", "), start=1))
+    found = masked(f"{listed}) t(id, v", rule("v", **body))
+    assert [row[1] for row in sorted(found)] == expected
+
+
+def test_dropped_columns_are_gone() -> None:
+    assert masked("(1, 'Zhang San', 3)) t(id, name, n", rule("name", do="drop")) == [(1, 3)]
+
+
+def test_all_dates_of_one_person_move_alike_and_known() -> None:
+    table = "(7, DATE '2026-01-01'), (7, DATE '2026-03-01'), (8, DATE '2026-01-01'), (9, NULL)) t(id, seen"
+    first, second, other, nobody = masked(table, rule("seen", do="shift", days=30))
+    days = int(known("shift", "7")[:12], 16) % 61 - 30
+    assert first[1] == date(2026, 1, 1) + timedelta(days)
+    assert second[1] - first[1] == timedelta(59)
+    assert abs(other[1] - date(2026, 1, 1)) <= timedelta(30)
+    assert nobody[1] is None
+
+
+def test_shifts_reach_both_ends_and_no_further() -> None:
+    table = ", ".join(f"({n}, DATE '2026-01-01')" for n in range(3000))
+    found = {
+        (row[1] - date(2026, 1, 1)).days for row in masked(f"{table}) t(id, seen", rule("seen", do="shift", days=7))
+    }
+    assert found == set(range(-7, 8))
+
+
+def test_anonymity_counts_people_not_rows() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE TABLE t AS SELECT * FROM (VALUES (1,'f','x'),(1,'f','y'),(2,'m','x'),(3,'m','x'),(4,'m','z')) v(id, sex, illness)"
+        )
+        found = anonymity(connection, "t", "id", ["sex"], "illness")
+        assert found is not None
+        assert (found.people, found.groups, found.k, found.alone, found.diversity) == (4, 2, 1, 1, 2)
+        assert anonymity(connection, "t", "id", [], None) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"people": 3}',
+        '{"people": {"colums": {}}}',
+        '{"people": {"columns": {"a": {"do": "hide"}}}}',
+        '{"people": {"columns": {"a": "drop"}}}',
+        '{"people": {"columns": {"a": {"do": "drop", "really": false}}}}',
+        '{"people": {"columns": {"a": {"do": "bins", "edges": []}}}}',
+        '{"people": {"columns": {"a": {"do": "bins", "edges": [2, 1]}}}}',
+        '{"people": {"columns": {"a": {"do": "bins", "edges": [1, NaN]}}}}',
+        '{"people": {"columns": {"a": {"do": "bins", "edges": ["1); DROP"]}}}}',
+        '{"people": {"columns": {"a": {"do": "truncate", "to": "century"}}}}',
+        '{"people": {"columns": {"a": {"do": "prefix", "length": 0}}}}',
+        '{"people": {"columns": {"a": {"do": "prefix", "length": true}}}}',
+        '{"people": {"columns": {"a": {"do": "clip"}}}}',
+        '{"people": {"columns": {"a": {"do": "clip", "low": 5, "high": 5}}}}',
+        '{"people": {"columns": {"a": {"do": "shift", "days": 99999}}}}',
+        '{"people": {"columns": {"a": {"do": "round", "base": 0}}}}',
+        '{"people": {"quasi": "age"}}',
+    ],
+)
+def test_recipes_that_are_not_whole_are_refused(text: str) -> None:
+    with pytest.raises(RegistrationRefused) as refused:
+        parse(text)
+    assert all(refused.value.public().values())
+
+
+COLUMNS = (Column("id", "BIGINT"), Column("age", "DOUBLE"), Column("born", "DATE"), Column("name", "VARCHAR"))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "unit"),
+    [
+        (rule("size", do="drop"), "id"),
+        (rule("id", do="drop"), "id"),
+        (rule("id", do="round", base=10), "id"),
+        (rule("name", do="bins", edges=[1]), "id"),
+        (rule("age", do="truncate", to="year"), "id"),
+        (rule("age", do="prefix", length=1), "id"),
+        (rule("born", do="redact"), "id"),
+        (rule("born", do="shift", days=3), None),
+        (TableRecipe(quasi=("size",)), "id"),
+        (TableRecipe(rule("name", do="drop").columns, quasi=("name",)), "id"),
+        (TableRecipe(sensitive="illness"), "id"),
+    ],
+)
+def test_recipes_that_do_not_fit_the_table_are_refused(recipe: TableRecipe, unit: str | None) -> None:
+    with pytest.raises(RegistrationRefused):
+        check("people", recipe, COLUMNS, unit)
+
+
+def test_a_recipe_reads_back() -> None:
+    text = json.dumps(
+        {
+            "people": {
+                "columns": {
+                    "age": {"do": "bins", "edges": [18, 65]},
+                    "name": {"do": "drop"},
+                    "n": {"do": "clip", "high": 3},
+                },
+                "quasi": ["age"],
+                "sensitive": "event",
+            }
+        }
+    )
+    assert facts(parse(text)) == json.loads(text)
+
+
+CSV = "id,name,age,event\n1,Zhang,50,MI\n2,Li,61,\n3,Wang,47,death\n4,Ma,52,MI\n"
+RECIPE = {
+    "people": {
+        "columns": {"id": {"do": "pseudonym"}, "name": {"do": "drop"}, "age": {"do": "bins", "edges": [45, 60]}},
+        "quasi": ["age"],
+        "sensitive": "event",
+    }
+}
+
+
+def mask(world: World, project: str = "liver", recipe: Any = None, version: str = "nafld/1") -> str:
+    return masking.mask_version(
+        world.db,
+        world.settings,
+        version=version,
+        recipes=parse(json.dumps(recipe or RECIPE)),
+        project=project,
+        actor="adam",
+        at=START,
+    )
+
+
+def ids(world: World, version: str) -> list[str]:
+    with duckdb.connect() as connection:
+        path = world.settings.datasets / version / "people.parquet"
+        return sorted(row[0] for row in connection.read_parquet(str(path)).fetchall())
+
+
+def test_a_masked_version_is_a_version_of_its_own(world: World) -> None:
+    world.register(content=CSV)
+    world.project()
+    assert mask(world) == "nafld/2"
+    with world.db.read() as c:
+        (table,) = catalogue.tables_of(c, "nafld/2")
+        recipe = rows.recipe_of(c, "nafld/2")
+    assert [column.name for column in table.columns] == ["id", "age", "event"]
+    assert (table.unit, table.rows) == ("id", 4)
+    assert recipe["from"] == "nafld/1"
+    before, after = recipe["effect"]["people"]["before"], recipe["effect"]["people"]["after"]
+    assert (before["k"], before["alone"], after["k"], after["alone"]) == (1, 4, 1, 1)
+    (entry,) = world.entries("dataset.masked")
+    assert entry["subject"] == {"dataset": "nafld", "version": "nafld/2", "project": "liver"}
+
+
+def test_pseudonyms_join_within_a_project_and_do_not_link_two(world: World) -> None:
+    world.register(content=CSV)
+    world.project()
+    world.project("heart")
+    first, again, other = (
+        mask(world),
+        mask(world, recipe={"people": {"columns": {"id": {"do": "pseudonym"}}}}),
+        mask(world, "heart"),
+    )
+    assert ids(world, first) == ids(world, again)
+    assert not set(ids(world, first)) & set(ids(world, other))
+
+
+def test_a_version_masked_for_one_project_is_not_granted_to_another(world: World) -> None:
+    world.register(content=CSV)
+    world.project()
+    world.project("heart")
+    masked_version = mask(world)
+    with pytest.raises(GrantRefused, match="pseudonyms"):
+        world.grant(masked_version, project="heart")
+    world.grant(masked_version)
+
+
+def test_the_projects_key_is_its_own_and_stays(world: World) -> None:
+    key = masking.project_key(world.settings, "liver")
+    path = world.settings.secrets / "masking" / "liver.key"
+    assert (len(key), path.stat().st_mode & 0o777) == (32, 0o600)
+    assert masking.project_key(world.settings, "liver") == key
+    assert masking.project_key(world.settings, "heart") != key
+    path.write_bytes(b"short")
+    with pytest.raises(ValueError, match="damaged"):
+        masking.project_key(world.settings, "liver")
+
+
+def test_nothing_is_left_of_a_refused_masking(world: World) -> None:
+    world.register(content=CSV)
+    world.project()
+    with pytest.raises(RegistrationRefused):
+        mask(world, recipe={"labs": {"columns": {}}})
+    with pytest.raises(NotFound):
+        mask(world, project="spleen")
+    with pytest.raises(NotFound):
+        mask(world, version="nafld/9")
+    assert [path.name for path in (world.settings.datasets / "nafld").iterdir()] == ["1"]
+    assert world.entries("dataset.masked") == []
