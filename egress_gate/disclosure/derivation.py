@@ -17,6 +17,7 @@ from egress_gate.disclosure.allowed import AGGREGATES, MAX_DEPTH, MAX_NODES, MAX
 from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.errors import SqlSyntax, UnknownColumn, refused
 from egress_gate.disclosure.expressions import check_row_expression
+from egress_gate.disclosure.measures import check_measure
 from egress_gate.disclosure.sources import RowSource, read_source, text
 
 DIALECT = "duckdb"
@@ -168,7 +169,9 @@ def _one_select(sql: str) -> exp.Select:
         )
     try:
         statements = [s for s in sqlglot.parse(sql, dialect=DIALECT) if s is not None]
-    except (SqlglotError, RecursionError) as broken:
+    except RecursionError:
+        raise refused("a statement this large", "It is nested too deeply.", "Split it into several tables.") from None
+    except SqlglotError as broken:
         raise SqlSyntax(
             "The SQL could not be read.", why=_first_line(str(broken)), do="Correct it; try it with glovebox.sql first."
         ) from None
@@ -194,6 +197,7 @@ def _bounded(statement: exp.Expr) -> None:
     while level:
         node, depth = level.pop()
         count += 1
+        node.comments = None
         if count > MAX_NODES or depth > MAX_DEPTH:
             raise refused(
                 "a statement this large",
@@ -276,9 +280,12 @@ def _with_arguments(
     if func == "corr":
         second = call.expression
         check_row_expression(second, source, func)
+        check_measure(second, source, func)
     of_unit = distinct and source.is_unit(argument)
     if not of_unit:
         check_row_expression(argument, source, func)
+        if func != "count":
+            check_measure(argument, source, func)
     return Aggregate(name, func, argument, distinct, where, second, parameter, digits, of_unit)
 
 
@@ -463,6 +470,10 @@ def _refuse_part(label: str) -> Exception:
 def _label(expression: exp.Expr) -> str:
     if isinstance(expression, exp.Anonymous):
         return f"the function {expression.name}"
+    if isinstance(expression, (exp.IgnoreNulls, exp.RespectNulls)):
+        return _label(expression.this)
+    if isinstance(expression, exp.Command):
+        return str(expression.this).upper()
     if isinstance(expression, exp.Func):
         return f"the function {expression.sql_name().lower()}"
     return type(expression).__name__.upper()

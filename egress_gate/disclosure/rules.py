@@ -1,8 +1,8 @@
 """Primary rules: for each cell, which of them it breaks, with the figures that show it. No threshold stands here.
 
-Sources: threshold and dominance rules, Handbook on Statistical Disclosure Control (2nd ed.), sections 4.2.1 to 4.2.3: the (n,k) rule is broken
-when the n largest contributions are at least k of the total; the p % rule when (total - top1 - top2) < p/100 * top1. Absolute contributions and
-degrees of freedom: ABS DataLab output rules. Counting units and not rows: this product's invariant 6.
+Sources: threshold and dominance rules, Handbook on Statistical Disclosure Control (2nd ed.), sections 4.2.1 to 4.2.3: the (n,k) rule is
+broken when the n largest contributions are at least k of the total; the p % rule when (total - top1 - top2) < p/100 * top1.
+Absolute contributions and degrees of freedom: ABS DataLab output rules. Counting units and not rows: this product's invariant 6.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from sqlglot import exp
 
 from egress_gate.disclosure.allowed import MAX_SOURCES, NEAREST
 from egress_gate.disclosure.catalogue import TableSchema, find_table
-from egress_gate.disclosure.errors import UnknownColumn, UnknownTable, refused
+from egress_gate.disclosure.errors import DerivationRefused, UnknownColumn, UnknownTable, refused
 from egress_gate.disclosure.expressions import check_row_expression
+from egress_gate.disclosure.measures import check_measure
 
 DIALECT = "duckdb"
 
@@ -30,6 +31,9 @@ class Relation:
     tables: tuple[TableSchema, ...]
     expression: exp.Expr  # with the hidden unit columns
     plain: exp.Expr  # as people read it
+    origins: Mapping[
+        str, str | None
+    ]  # by column: "table" unchanged, "measure" chosen or scaled, None composed otherwise
 
 
 @dataclass
@@ -104,6 +108,11 @@ class RowSource:
         relation = self.resolve(column)
         return next(flag for name, flag in relation.columns.items() if name.casefold() == column.name.casefold())
 
+    def resolve_origin(self, column: exp.Column) -> str | None:
+        """Where the column's values come from, as `Relation.origins` says. Raises UnknownColumn."""
+        origins = self.resolve(column).origins
+        return next(origin for name, origin in origins.items() if name.casefold() == column.name.casefold())
+
     def is_unit(self, expression: exp.Expr) -> bool:
         """Whether the expression is a unit's column itself, so that counting it distinctly counts contributors."""
         if not isinstance(expression, exp.Column) or isinstance(expression.this, exp.Star):
@@ -141,6 +150,8 @@ def _add(
     source: RowSource, part: exp.Expr, catalogue: Mapping[str, TableSchema], named: Mapping[str, Relation]
 ) -> None:
     if part.args.get("joins") or part.args.get("laterals") or part.args.get("pivots") or part.args.get("sample"):
+        if part.args.get("sample"):
+            raise refused("SAMPLE", "A different sample each time tells single records.", "Use the whole table.")
         raise refused("this form of FROM", "Joins are written one after another.", "FROM a JOIN b ON a.x = b.x.")
     if isinstance(part, exp.Subquery):
         if not part.alias:
@@ -182,13 +193,17 @@ def _table(part: exp.Table, catalogue: Mapping[str, TableSchema], named: Mapping
     if not part.db and part.name.casefold() in named:
         made = named[part.name.casefold()]
         expression, plain = (_named(inner, part.alias_or_name) for inner in (made.expression, made.plain))
-        return Relation(part.alias_or_name, made.columns, made.units, made.unit_names, made.tables, expression, plain)
+        return Relation(
+            part.alias_or_name, made.columns, made.units, made.unit_names, made.tables, expression, plain, made.origins
+        )
     table = find_table(catalogue, part.db, part.name)
     alias = part.alias or table.name
     columns = {name: name == table.unit for name in table.columns}
     expression = exp.alias_(exp.table_(table.name, db=table.dataset, quoted=True), alias, table=True, quoted=True)
     units = frozenset({table.unit} if table.unit else ())
-    return Relation(alias, columns, (table.unit_column,), units, (table,), expression, expression)
+    return Relation(
+        alias, columns, (table.unit_column,), units, (table,), expression, expression, dict.fromkeys(columns, "table")
+    )
 
 
 def _named(subquery: exp.Expr, alias: str) -> exp.Expr:
@@ -217,6 +232,7 @@ def _projection(
     if query.args.get("where"):
         check_row_expression(query.args["where"].this, inner, "WHERE")
     made, columns, unit_names = exp.Select(), {}, set()
+    origins: dict[str, str | None] = {}
     for projected in query.expressions:
         expression = projected.unalias()
         name = projected.alias_or_name
@@ -232,6 +248,7 @@ def _projection(
         else:
             unit_names.add(name)
         columns[name] = is_unit
+        origins[name] = _origin(expression, inner)
         made = made.select(exp.alias_(expression.copy(), name, quoted=True), copy=False)
     if query.args.get("where"):
         made = made.where(query.args["where"].this.copy(), copy=False)
@@ -242,7 +259,17 @@ def _projection(
         made = made.select(exp.alias_(unit, hidden[-1], quoted=True), copy=False)
     made = inner.into(made)
     expression, shown = (_named(exp.Subquery(this=one), alias) for one in (made, plain))
-    return Relation(alias, columns, tuple(hidden), frozenset(unit_names), inner.tables(), expression, shown)
+    return Relation(alias, columns, tuple(hidden), frozenset(unit_names), inner.tables(), expression, shown, origins)
+
+
+def _origin(expression: exp.Expr, inner: RowSource) -> str | None:
+    if isinstance(expression, exp.Column):
+        return inner.resolve_origin(expression)
+    try:
+        check_measure(expression, inner, "a sum")
+    except DerivationRefused:
+        return None
+    return "measure"
 
 
 def _join(
@@ -267,7 +294,7 @@ def _join(
     if using:
         for name in using:
             _equal(source, _column_in(before, name.name), _column_in([new], name.name))
-    else:
+    elif on is not None:
         for condition in on.flatten() if isinstance(on, exp.And) else [on]:
             _read_condition(source, condition)
     source.joins.append(exp.Join(**{k: v for k, v in join.args.items() if k in ("side", "kind", "using", "on") and v}))
