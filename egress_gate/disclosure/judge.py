@@ -58,14 +58,21 @@ def judge(
     left: Callable[[], float],
     expected: Mapping[str, Any] | None = None,
     blank: Sequence[Mapping[str, Any]] = (),
+    small_share: float = 0.5,
+    small_allowed: int = 5,
 ) -> Judgement:
     """Apply the primary rules, protect where asked, compare with the analyst's own figures.
 
     ``expected`` is ``{"columns": […], "rows": [[…]]}``; ``blank`` lists keys that the analyst left out (a total is None).
+    A table of which more than ``small_share``, and more than ``small_allowed`` cells, rest on too few people is no statistic but a
+    list of records.
     """
     if len(table.cells) > rules.max_cells:
         return Judgement((), (TableFinding("too_many_cells", FAIL, len(table.cells)),), protected=False, optimal=False)
     broken = {i: tuple(cell_findings(c, derivation.aggregates, rules)) for i, c in enumerate(table.cells)}
+    for i, cell in enumerate(table.cells):
+        if cell.rows and not cell.contributors:  # rows of nobody: counted by no rule, so by the strictest
+            broken[i] = (*broken[i], CellFinding("min_contributors", "", {"contributors": 0}))
     for i, more in class_findings(table, derivation, rules).items():
         broken[i] = (*broken[i], *more)
     hidden = frozenset(i for i, c in enumerate(table.cells) if any(_same_key(c, key) for key in blank))
@@ -77,11 +84,26 @@ def judge(
         protected = made.safe and any(kinds)
     cells = tuple(JudgedCell(c, broken[i], kinds[i]) for i, c in enumerate(table.cells))
     findings = _summed(cells)
+    if (small := _small_cells(table, broken)) > small_share * _detailed(table) and small > small_allowed:
+        findings.append(TableFinding("raw_records", FAIL, small, {"cells": _detailed(table)}))
     if lost:
         findings.append(TableFinding("residual", FAIL, sum(k is not None for k in kinds)))
     if expected is not None and (differing := disagreements(table, expected)):
         findings.append(TableFinding("disagreement", FAIL, differing))
     return Judgement(cells, tuple(findings), protected, optimal)
+
+
+def _detailed(table: Tabulation) -> int:
+    return sum(1 for c in table.cells if not c.totals and c.rows)
+
+
+def _small_cells(table: Tabulation, broken: Mapping[int, Sequence[CellFinding]]) -> int:
+    """Cells of the full grouping that rest on too few people."""
+    return sum(
+        1
+        for i, cell in enumerate(table.cells)
+        if not cell.totals and cell.rows and any(f.rule == "min_contributors" and not f.column for f in broken[i])
+    )
 
 
 def _summed(cells: Sequence[JudgedCell]) -> list[TableFinding]:

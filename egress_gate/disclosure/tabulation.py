@@ -101,7 +101,8 @@ def _cell(derivation: Derivation, names: tuple[str, ...], row: Sequence[Any], be
         at = 2 * width + 2 + 4 * number
         stats[one.name] = _worst([_stats(found[at : at + 4]) for found in behind])
     published = dict(zip((a.name for a in derivation.aggregates), row[2 * width :], strict=True))
-    contributors = min((int(found[2 * width + 1]) for found in behind), default=0)
+    # A kind of unit that no row of the cell belongs to (a left join without a match) says nothing of who stands behind it.
+    contributors = min((n for n in (int(found[2 * width + 1] or 0) for found in behind) if n), default=0)
     rows = max((int(found[2 * width] or 0) for found in behind), default=0)
     return Cell(dict(zip(names, row[:width], strict=True)), totals, published, rows, contributors, stats)
 
@@ -122,4 +123,5 @@ def _worst(found: Sequence[MeasureStats]) -> MeasureStats:
     if not found:
         return MeasureStats(0, 0, 0.0, 0.0, 0.0)
     top = max(found, key=lambda s: (s.top1 + s.top2) / s.total if s.total else 0.0)
-    return MeasureStats(min(s.units for s in found), min(s.rows for s in found), top.total, top.top1, top.top2)
+    units = min((s.units for s in found if s.units), default=0)
+    return MeasureStats(units, min(s.rows for s in found), top.total, top.top1, top.top2)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from egress_gate.render.table import DECIMALS, NOTE, SUPPRESSED, TOTAL
+from egress_gate.render.table import DECIMALS, TOTAL
 from ledger import certificate, crate
 
 
@@ -41,7 +41,8 @@ certificate.json         signed: data version, code, checks, policy, reviewers, 
 ro-crate-metadata.json   the same as an RO-Crate description
 
 CSV is UTF-8 with LF line ends. Numbers have at most {DECIMALS} decimals. "{TOTAL}" in a key column is the total over
-that column. A row whose {NOTE} is "{SUPPRESSED}" was withheld to protect the people behind it: its values are empty.
+that column. A combination of keys that is not listed has nobody behind it, or too few people to be shown: the two look alike on
+purpose.
 
 Check it: ./glovebox verify THIS.zip
 """

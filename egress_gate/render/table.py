@@ -1,7 +1,8 @@
 """A released table as canonical CSV and Parquet.
 
-UTF-8, LF, plain decimal numbers with a declared precision, no cell that a spreadsheet would run, and suppressed cells
-left empty and marked. Nothing of the assessment but the published values is written: no contributors, no findings.
+UTF-8, LF, plain decimal numbers with a declared precision, no cell that a spreadsheet would run. Suppressed rows are left out
+whole: that a combination of keys exists at all would say that somebody is behind it, so a withheld row must look like an empty one.
+Nothing of the assessment but the published values is written: no contributors, no findings.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from typing import Any
 
 DECIMALS = 4
 TOTAL = "(total)"
-NOTE = "gate_note"
-SUPPRESSED = "suppressed"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 
 Scalar = int | float | str | bool | None
@@ -40,7 +39,12 @@ class CanonicalTable:
 
     @property
     def header(self) -> list[str]:
-        return [plain_text(c) for c in (*self.keys, *self.values)] + [NOTE]
+        return [plain_text(c) for c in (*self.keys, *self.values)]
+
+    @property
+    def leaving(self) -> tuple[Row, ...]:
+        """The rows that are written into files."""
+        return tuple(r for r in self.rows if not r.suppressed)
 
     def suppressed_keys(self) -> tuple[Mapping[str, Any], ...]:
         return tuple(r.key for r in self.rows if r.suppressed)
@@ -49,9 +53,8 @@ class CanonicalTable:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.header)
-        for row in self.rows:
-            cells = [key_text(row.key.get(k)) for k in self.keys] + [value_text(v) for v in row.values]
-            writer.writerow([*cells, SUPPRESSED if row.suppressed else ""])
+        for row in self.leaving:
+            writer.writerow([key_text(row.key.get(k)) for k in self.keys] + [value_text(v) for v in row.values])
         return out.getvalue().encode("utf-8")
 
     def parquet(self) -> bytes:
@@ -61,10 +64,9 @@ class CanonicalTable:
 
         columns: dict[str, Any] = {}
         for k in self.keys:
-            columns[k] = pa.array([key_text(r.key.get(k)) for r in self.rows], pa.string())
+            columns[k] = pa.array([key_text(r.key.get(k)) for r in self.leaving], pa.string())
         for i, v in enumerate(self.values):
-            columns[v] = _column([rounded(r.values[i]) for r in self.rows])
-        columns[NOTE] = pa.array([SUPPRESSED if r.suppressed else "" for r in self.rows], pa.string())
+            columns[v] = _column([rounded(r.values[i]) for r in self.leaving])
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table(columns), sink, compression="zstd")
         return bytes(sink.getvalue().to_pybytes())

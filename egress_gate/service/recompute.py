@@ -22,6 +22,7 @@ from egress_gate.verifier.port import Limits, Measured, Runner, TableFile, Verif
 from installation.settings import Settings
 
 SEARCH_SECONDS = 10.0
+MISSING = "(missing)"  # a key without a value, which must not look like a total
 MISSING = "(missing)"  # a category of its own; None in a key means the total
 
 
@@ -54,6 +55,8 @@ class SealedRecomputer:
             protect=question.protect,
             left=lambda: max(0.0, deadline - self._clock()),
             expected=question.expected,
+            small_share=float(question.parameters.get("small_cells_percent", 50)) / 100,
+            small_allowed=int(question.parameters.get("small_cells_allowed", 5)),
         )
         decided = self._clock()
         audit = joint_audit(

@@ -26,6 +26,10 @@ p_percent contains row.p_percent if some row in rows
 
 group_share contains row.group_share_percent if some row in rows
 
+small_cells_percent contains row.small_cells_percent if some row in rows
+
+small_cells_allowed contains row.small_cells_allowed if some row in rows
+
 max_cells contains row.max_cells if some row in rows
 
 default protect := false
@@ -43,6 +47,8 @@ answer := {
 	"dominance": {"n": number.greatest(dominance_n), "k_percent": number.least(dominance_k)},
 	"p_percent": number.greatest(p_percent),
 	"group_share_percent": number.least(group_share),
+	"small_cells_percent": number.least(small_cells_percent),
+	"small_cells_allowed": number.least(small_cells_allowed),
 	"max_cells": number.least(max_cells),
 	"protect": protect,
 } if {
