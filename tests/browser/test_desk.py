@@ -29,7 +29,7 @@ from tests.unit.gate.factory import SMALL, World, make_world
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 CHROMIUM = "/usr/bin/chromium"
-WIDTHS = (1280, 390)
+LOOKS = ((1280, False), (390, True))  # width, dark
 
 
 class WithHub:
@@ -52,9 +52,9 @@ class Site:
 
     def __init__(self, home: Path) -> None:
         self.world: World = make_world(home)
+        self.released = self.world.released(SMALL, title="Small groups, protected")
         self.small = self.world.checked(SMALL, title="Angina by age and sex", context="Table 2, ten-year bands.")
         self.safe = self.world.checked(title="Outcomes by sex")
-        self.released = self.world.released(SMALL, title="Small groups, protected")
         self.returned = self.world.reviewed(self.world.checked(title="Needs an answer"), ReviewVerdict.RETURN)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -155,7 +155,7 @@ def test_a_steward_asks_the_author_answers_and_the_request_leaves(site: Site, op
     steward.get_by_role("button", name="Send to the author").click()
     expect(steward.get_by_text("Why ten-year bands?")).to_be_visible()
     author = open_as("ana", f"requests/{name}")
-    author.get_by_label("Answer").fill("The journal wants them.")
+    author.get_by_role("textbox", name="Answer").fill("The journal wants them.")
     author.get_by_role("button", name="Send").click()
     expect(author.get_by_text("The journal wants them.")).to_be_visible()
     steward.reload()
@@ -242,14 +242,13 @@ PAGES = [
 @pytest.mark.parametrize(("who", "path"), PAGES)
 def test_pages_fit_and_have_no_serious_accessibility_fault(site: Site, open_as: Opener, who: str, path: str) -> None:
     address = path.format(small=site.small.name, returned=site.returned.name, released=site.released.name)
-    for width in WIDTHS:
-        for dark in (False, True):
-            page = open_as(who, address, width=width, dark=dark)
-            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert overflow <= 0, (address, width)
-            keep(page, f"desk-{who}-{path.partition('/')[0]}-{width}-{'dark' if dark else 'light'}")
-            assert not serious_faults(page), (address, width, dark)
-            page.context.close()
+    for width, dark in LOOKS:
+        page = open_as(who, address, width=width, dark=dark)
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0, (address, width)
+        keep(page, f"desk-{who}-{path.partition('/')[0]}-{width}-{'dark' if dark else 'light'}")
+        assert not serious_faults(page), (address, width, dark)
+        page.context.close()
 
 
 def serious_faults(page: Page) -> list[str]:
