@@ -109,7 +109,8 @@ class OpenJudge:
         if asked is not None and asked.code is not None:
             for _, sent in passed:
                 asked.show(sent)
-            if message.kind == "execute_reply":
+            # Outputs and the reply come on two channels; "idle" is the last word on that of the outputs.
+            if message.kind == "status" and _idle(kind, data, self._protocol):
                 self._memory.record(asked, self._who)
         return passed
 
@@ -258,6 +259,13 @@ class GuardedJudge(OpenJudge):
         if message.kind in PLAIN:
             return _with(message, {"status": "ok"})
         return self._once(message, "an interactive output", over)
+
+
+def _idle(kind: WSMsgType, data: bytes, protocol: str | None) -> bool:
+    try:
+        return decode(kind, data, protocol).content.get("execution_state") == "idle"
+    except Unreadable:
+        return False
 
 
 def _with(message: KernelMessage, content: dict[str, Any]) -> KernelMessage:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from egress_gate.doors.connection import listen
+from egress_gate.doors.frames import GUID, TEXT, frame
 from egress_gate.doors.sandboxes import Sandbox
 from egress_gate.doors.upstream import Limits
 from tests.unit.doors.fakes import House, house, make_sandbox, raw_server
@@ -269,3 +273,54 @@ async def test_a_service_worker_is_not_served(doors: House, ana: Sandbox) -> Non
     status, _, body = await _get(doors, ana, raw, "static/sw.js", **{"Service-Worker": "script"})
     assert status == 403
     assert b"onfetch" not in body
+
+
+async def _flood(doors: House, sandbox: Sandbox, sent: bytes, wanted: int) -> tuple[int, int | None]:
+    """How many messages a browser got of a terminal that writes ``sent``, and the close code."""
+
+    done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            key = next(x.split(b": ")[1] for x in head.split(b"\r\n") if x.lower().startswith(b"sec-websocket-key"))
+            accept = base64.b64encode(hashlib.sha1(key + GUID).digest())  # noqa: S324 - as the protocol has it
+            agreed = b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+            writer.write(agreed + accept + b"\r\n\r\n" + sent)
+            await writer.drain()
+            await reader.read()
+        except ConnectionError:
+            pass  # the door hung up on us, as it should
+        finally:
+            writer.close()
+            done.set()
+
+    server = await asyncio.start_unix_server(serve, sock=listen(sandbox.serve, "jupyter.sock", 0o666))
+    got = 0
+    async with (
+        doors.browser(sandbox) as browser,
+        browser.ws_connect(f"{sandbox.prefix}terminals/websocket/1") as socket,
+    ):
+        async for message in socket:
+            got += message.type is aiohttp.WSMsgType.TEXT
+            if got == wanted:
+                break
+        code = socket.close_code
+    await done.wait()
+    server.close()
+    await asyncio.sleep(0)
+    return got, code
+
+
+async def test_a_hundred_thousand_messages_are_carried(doors: House, ana: Sandbox) -> None:
+    got, _ = await _flood(doors, ana, frame(TEXT, b'["stdout", "x"]') * 100_000, 100_000)
+    assert got == 100_000
+
+
+@pytest.mark.parametrize(
+    "broken", [b"\xc1\x01x", b"\x81\x81\0\0\0\0x", b"\x82\x7f" + b"\x7f" + b"\xff" * 7, b"\x83\x01x"]
+)
+async def test_broken_frames_close_the_connection(doors: House, ana: Sandbox, broken: bytes) -> None:
+    got, code = await _flood(doors, ana, broken, 1)
+    assert got == 0
+    assert code == aiohttp.WSCloseCode.POLICY_VIOLATION

@@ -235,8 +235,10 @@ async def test_a_cell_is_recorded_with_its_code_and_what_it_showed(sandbox: Sand
     trail = Trail(book)
     judge = OpenJudge(KernelMemory(sandbox, trail), KERNEL_V1, "ana", lambda code, what: None)
     judge.inward(*encode(request(), KERNEL_V1))
-    for kind, channel in (("stream", "iopub"), ("execute_reply", "shell")):
-        judge.outward(*encode(everywhere(kind, channel), KERNEL_V1))
+    idle = everywhere("status", "iopub")
+    idle.content["execution_state"] = "idle"
+    for message in (everywhere("execute_reply", "shell"), everywhere("stream", "iopub"), idle):
+        judge.outward(*encode(message, KERNEL_V1))
     await trail.flush()
     (cell,) = book.of("cell")
     assert cell.blob == CODE.encode()
