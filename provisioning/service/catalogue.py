@@ -18,7 +18,7 @@ from typing import Any
 from installation.settings import Settings
 from ledger.entry import Entry
 from provisioning.domain import names
-from provisioning.domain.dataset import VersionId, digest_of, parse_version, version_id
+from provisioning.domain.dataset import AVAILABLE, VersionId, digest_of, parse_version, version_id
 from provisioning.domain.errors import RegistrationRefused
 from provisioning.domain.registration import Registration
 from provisioning.intake.engine import engine
@@ -69,17 +69,17 @@ def version_folder(settings: Settings, folder: str) -> Path:
 
 
 def sweep(db: Database, settings: Settings) -> list[Path]:
-    """Remove what a crash left: folders of no registered version, and unfinished deliveries. Returns what was removed.
+    """Remove what a crash left: folders of no available version, and unfinished deliveries. Returns what was removed.
 
     Run it when no registration is under way.
     """
     with db.read() as c:
-        known = {v.folder for d in datasets(c) for v in d.versions}
+        known = {v.folder for d in datasets(c) for v in d.versions if v.state == AVAILABLE}
     removed = []
     for parent in sorted(p for p in settings.datasets.glob("*") if p.is_dir()):
         for folder in sorted(parent.iterdir()):
             if parent.name == INCOMING or f"{parent.name}/{folder.name}" not in known:
-                _remove(folder)
+                remove_folder(folder)
                 removed.append(folder)
     return removed
 
@@ -171,14 +171,15 @@ def put_in_place(delivered: Path, target: Path) -> None:
     """One rename. A folder that is in the way belongs to no version, because the number was free: a crash left it."""
     target.parent.mkdir(mode=0o755, exist_ok=True)
     if target.exists():
-        _remove(target)
+        remove_folder(target)
     _sync(delivered)
     delivered.rename(target)
     target.chmod(0o555)
     _sync(target.parent)
 
 
-def _remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that was made read-only."""
     folder.chmod(0o700)
     shutil.rmtree(folder)
 

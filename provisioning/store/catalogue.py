@@ -48,7 +48,7 @@ def tables_of(c: Connection, version_id: str) -> list[RegisteredTable]:
     ]
 
 
-def stewards_of(c: Connection, name: str) -> tuple[str, ...]:
+def stewards_of(c: Connection | Transaction, name: str) -> tuple[str, ...]:
     query = select(s.dataset_steward.c.person).where(s.dataset_steward.c.dataset == name)
     return tuple(c.execute(query.order_by(s.dataset_steward.c.person)).scalars())
 

@@ -98,7 +98,9 @@ def test_names_of_columns(column: str, kind: str, role: str) -> None:
     assert (found.kind, found.role) == (kind, role)
 
 
-@pytest.mark.parametrize("column", ["value", "storage", "package", "weight", "futime", "stage", "capacity", "trace_id", "syntax"])
+@pytest.mark.parametrize(
+    "column", ["value", "storage", "package", "weight", "futime", "stage", "capacity", "trace_id", "syntax"]
+)
 def test_ordinary_columns_are_left_alone(column: str) -> None:
     assert ids.propose(column, [str(n) for n in range(1000, 2000)]) is None
 

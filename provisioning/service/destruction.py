@@ -1,0 +1,161 @@
+"""Destroying a version for good, with a signed certificate of what it was and of everything that ever came from it.
+
+The state and its entry come first, then the files: from the commit on nobody mounts, grants or recomputes the version, and a crash
+before the files are gone is finished by `service.catalogue.sweep`. What left in releases cannot be recalled; the certificate lists it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+
+from installation.settings import Settings
+from ledger import certificate, keys
+from ledger.entry import Entry, canonical
+from ledger.note import Verifier, open_note
+from provisioning.domain import names
+from provisioning.domain.dataset import AVAILABLE, DESTROYED, parse_version
+from provisioning.domain.errors import ProvisioningFault, RegistrationRefused, not_found
+from provisioning.service.catalogue import remove_folder
+from provisioning.store import catalogue
+from store import schema as s
+from store.database import Database
+from store.transaction import Transaction
+
+STATEMENT = "glovebox-destruction/1"
+
+
+class DestructionRefused(ProvisioningFault):
+    code = "destruction-refused"
+
+
+def destroy_version(db: Database, settings: Settings, *, version: str, reason: str, actor: str, at: datetime) -> Path:
+    """Erase a version and return the certificate's file.
+
+    Raises NotFound; DestructionRefused for somebody who is no steward of the dataset, while a sandbox still has it mounted, and
+    for a version that is destroyed already.
+    """
+    said = names.text("reason", reason)
+    dataset, _ = parse_version(version)
+    signer = keys.load(settings.secrets / "ledger.key")
+    with db.transaction(at) as t:
+        found = _checked(t, dataset, version, actor)
+        facts = {
+            "format": STATEMENT,
+            "version": version,
+            "digest": found["digest"],
+            "destroyed_at": t.at,
+            "destroyed_by": actor,
+            "reason": said,
+            "storage": "The files were deleted. They had not been encrypted, so that a copy of the disk may hold remains.",
+            **_what_came_of_it(t, version),
+        }
+        statement = canonical(facts)
+        where = s.dataset_version.c.id == version
+        t.execute(update(s.dataset_version).where(where).values(state=DESTROYED))
+        entry = Entry(
+            "dataset.destroyed",
+            actor,
+            {"dataset": dataset, "version": version},
+            {"reason": said, "digest": found["digest"], "certificate": certificate.digest(statement)},
+        )
+        sealed = certificate.seal(statement, signer, t.receipt(t.record(entry)))
+    path = _kept(settings, version, sealed)
+    folder = settings.datasets / str(found["folder"])
+    if folder.exists():
+        remove_folder(folder)
+    return path
+
+
+def verify_destruction(data: bytes, verifier: Verifier) -> dict[str, Any]:
+    """The statement of a certificate that this key signed. Raises NoteFault or RegistrationRefused when it is not one."""
+    try:
+        envelope = json.loads(data)
+        statement, signature = envelope["statement"], str(envelope["signature"])
+        text = f"{certificate.ENVELOPE}\n{certificate.digest(canonical(statement))}\n"
+        signed = open_note(signature, verifier) == text
+    except (ValueError, KeyError, TypeError) as broken:
+        raise _not_ours("It cannot be read.") from broken
+    if not signed or statement.get("format") != STATEMENT:
+        raise _not_ours("Another statement was signed.")
+    return dict(statement)
+
+
+def _checked(t: Transaction, dataset: str, version: str, actor: str) -> dict[str, Any]:
+    row = t.execute(select(s.dataset_version).where(s.dataset_version.c.id == version)).mappings().first()
+    if row is None:
+        raise not_found("dataset version", version, "./glovebox dataset list")
+    stewards = catalogue.stewards_of(t, dataset)
+    if actor not in stewards:
+        raise _refused(version, "Only a steward of the dataset can destroy it.", f"Ask one of: {', '.join(stewards)}.")
+    if row["state"] != AVAILABLE:
+        raise _refused(version, "It is destroyed already.", "Nothing is left to do.")
+    running = [each for each in _mounts(t, version) if each["stopped_at"] is None]
+    if running:
+        raise _refused(
+            version,
+            f"{len(running)} running sandboxes have it mounted.",
+            "Revoke its grants, wait until they are stopped, and try again.",
+        )
+    return dict(row)
+
+
+def _what_came_of_it(t: Transaction, version: str) -> dict[str, Any]:
+    tables = t.execute(select(s.dataset_table).where(s.dataset_table.c.version == version)).all()
+    grants = t.execute(select(s.grant).where(s.grant.c.version == version).order_by(s.grant.c.id)).all()
+    releases = (
+        select(s.released_table.c.release, s.release.c.request, s.release.c.released_at)
+        .join(s.release, s.release.c.id == s.released_table.c.release)
+        .where(s.released_table.c.version == version)
+        .distinct()
+    )
+    recipes = t.execute(
+        select(s.dataset_version.c.id, s.dataset_version.c.recipe).order_by(s.dataset_version.c.id)
+    ).all()
+    return {
+        "tables": [{"name": r.name, "sha256": r.digest, "rows": r.rows, "bytes": r.bytes} for r in tables],
+        "grants": [{"grant": r.id, "project": r.project, "granted_by": r.granted_by} for r in grants],
+        "mounts": _mounts(t, version),
+        "releases": [
+            {"release": r.release, "request": f"R-{r.request}", "released_at": r.released_at}
+            for r in t.execute(releases.order_by(s.released_table.c.release)).all()
+        ],
+        "masked_copies": [r.id for r in recipes if json.loads(r.recipe).get("from") == version],
+    }
+
+
+def _mounts(t: Transaction, version: str) -> list[dict[str, Any]]:
+    rows = t.execute(select(s.sandbox).order_by(s.sandbox.c.started_at, s.sandbox.c.id)).all()
+    return [
+        {
+            "sandbox": r.id,
+            "person": r.person,
+            "project": r.project,
+            "started_at": r.started_at,
+            "stopped_at": r.stopped_at,
+        }
+        for r in rows
+        if version in json.loads(r.versions)
+    ]
+
+
+def _kept(settings: Settings, version: str, sealed: bytes) -> Path:
+    folder = settings.home / "certificates"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"destroyed-{version.replace('/', '-')}.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(sealed)
+    fresh.replace(path)
+    return path
+
+
+def _refused(version: str, why: str, do: str) -> DestructionRefused:
+    return DestructionRefused(f"{version} was not destroyed.", why=why, do=do)
+
+
+def _not_ours(why: str) -> RegistrationRefused:
+    return RegistrationRefused("This is not a certificate of destruction.", why=why, do="Ask for the original file.")
