@@ -14,6 +14,8 @@ from provisioning.sandbox.hardening import (
     LABEL_HOME,
     LABEL_ROLE,
     LABEL_SANDBOX,
+    QUIET_ENTRYPOINT,
+    SERVER,
     Bind,
     HardeningProfile,
     create_arguments,
@@ -50,7 +52,7 @@ class Containers:
         environment: dict[str, str],
         *,
         role: str = "sandbox",
-        command: Sequence[str] | None = None,
+        command: Sequence[str] = SERVER,
     ) -> tuple[str, str]:
         """Start a container; its id and its image's. Raises ImageFault or EngineFault."""
         labels = {LABEL_HOME: home_label(self._settings), LABEL_SANDBOX: sandbox_id, LABEL_ROLE: role}
@@ -64,6 +66,7 @@ class Containers:
                 labels=labels,
                 binds=binds,
                 command=command,
+                entrypoint=QUIET_ENTRYPOINT,
             )
             container = str(self._client.api.create_container(name=self.name(sandbox_id), **arguments)["Id"])
             self._client.api.start(container)

@@ -212,9 +212,9 @@ CONTROLS: tuple[Control, ...] = (
         "tests/integration/test_sandbox_waiting.py::test_a_waiting_sandbox_holds_no_secret_and_no_identity",
     ),
     Control(
-        "log with a size",
-        "LogConfig json-file, 1 MiB twice",
-        "Filling the host's disk by printing.",
+        "no pipe to the engine",
+        "the first process writes to /tmp/server.log; LogConfig json-file, 1 MiB twice, for what is left",
+        "Making the engine work outside every limit, or filling the host's disk, by printing.",
         ("log-flood",),
         _ALL,
     ),

@@ -17,6 +17,10 @@ from provisioning.sandbox.seccomp import seccomp_profile
 
 MIB = 1024**2
 HOSTNAME = "sandbox"
+# The first process holds no pipe to the engine: whoever could write into one would make the engine work, outside every
+# limit of the sandbox. What the notebook server says is kept in the sandbox's own bounded /tmp.
+QUIET_ENTRYPOINT = ("/bin/sh", "-c", 'exec /usr/bin/tini -- "$@" >>/tmp/server.log 2>&1 </dev/null', "sandbox")
+SERVER = ("/opt/sandbox/bin/jupyter-lab",)
 LABEL_HOME = "glovebox.home"
 LABEL_SANDBOX = "glovebox.sandbox"
 LABEL_ROLE = "glovebox.role"
@@ -243,6 +247,7 @@ def create_arguments(
     labels: dict[str, str],
     binds: Sequence[Bind] = (),
     command: Sequence[str] | None = None,
+    entrypoint: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments of docker-py's ``create_container``. Refuses uid 0."""
     if user <= 0:
@@ -259,6 +264,8 @@ def create_arguments(
     }
     if command is not None:
         arguments["command"] = list(command)
+    if entrypoint is not None:
+        arguments["entrypoint"] = list(entrypoint)
     return arguments
 
 

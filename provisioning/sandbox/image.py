@@ -97,8 +97,8 @@ def _debootstrap(client: docker.DockerClient, tag: str, settings: Settings, refu
             command += [f"--dpkgopt=path-exclude=/usr/share/{left_out}/*"]
         command += [
             '--customize-hook=find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +',
-            '--customize-hook=rm -rf "$1"/etc/hostname "$1"/etc/resolv.conf "$1"/etc/machine-id "$1"/etc/apt '
-            '"$1"/var/log/apt "$1"/var/log/dpkg.log "$1"/var/lib/apt',
+            '--customize-hook=rm -rf "$1"/etc/hostname "$1"/etc/resolv.conf "$1"/etc/machine-id '
+            '"$1"/etc/apt/sources.list "$1"/var/log/apt "$1"/var/log/dpkg.log',
             _TREE,
             str(tree),
         ]

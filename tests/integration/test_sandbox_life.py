@@ -61,7 +61,7 @@ async def test_drift_refuses_the_start_and_leaves_nothing(rig: Rig, monkeypatch:
         ({"PidsLimit": 0}, "cgroup pids.max"),
         ({"Memory": 0, "MemorySwap": 0}, "cgroup memory"),
         ({"Ulimits": []}, "max open files"),
-        ({"Tmpfs": {}}, "/tmp kind"),
+        ({"Tmpfs": {"/tmp": "rw,exec,size=64m,mode=1777"}}, "/tmp flags missing"),
         ({"Binds": ["/etc:/mnt/etc:ro"]}, "unknown mounts"),
         ({"PidMode": "host"}, "namespaces shared with the host"),
         ({"IpcMode": "host"}, "namespaces shared with the host"),
@@ -148,6 +148,11 @@ async def test_a_kernel_computes_with_pandas_and_duckdb(standing_rig: Rig, stand
         "print(int(frame.total[0]), pandas.__version__.split('.')[0], os.getuid())"
     )
     assert await run_in_kernel(standing_rig, standing, code) == "110 3 20001\n"
+
+
+def test_the_engine_has_no_pipe_into_the_sandbox(standing_rig: Rig, standing: Opened) -> None:
+    code = "import os; print([os.readlink(f'/proc/1/fd/{n}') for n in (0, 1, 2)])"
+    assert standing_rig.inside(standing, code) == "['/dev/null', '/tmp/server.log', '/tmp/server.log']\n"
 
 
 def test_the_dataset_cannot_be_changed(standing_rig: Rig, standing: Opened) -> None:

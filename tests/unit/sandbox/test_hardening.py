@@ -98,3 +98,4 @@ def test_verifier_has_the_same_hardening_without_mounts(settings: Settings) -> N
     assert host == analyst
     assert host["Mounts"] == []
     assert "command" not in verifier_profile(settings)
+    assert "entrypoint" not in verifier_profile(settings), "the gate talks to its verifier through the pipe"
