@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class Fault(Exception):  # noqa: N818 - "fault" is the word used on pages and in logs
+class Fault(Exception):
     """A refusal or failure with a stable code and three plain sentences.
 
     ``what`` happened, ``why``, and what to ``do``; ``private`` is for the log only.
