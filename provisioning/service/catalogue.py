@@ -15,9 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from installation.settings import Settings
 from ledger.entry import Entry
-from provisioning.domain import names
+from provisioning.domain import dcat, names
 from provisioning.domain.dataset import AVAILABLE, VersionId, digest_of, parse_version, version_id
 from provisioning.domain.errors import RegistrationRefused
 from provisioning.domain.registration import Registration
@@ -28,7 +30,17 @@ from provisioning.store.catalogue import dataset, datasets, stewards_of, tables_
 from store.database import Database
 from store.transaction import Transaction
 
-__all__ = ["dataset", "datasets", "register_dataset", "stewards_of", "sweep", "tables_of", "version", "version_folder"]
+__all__ = [
+    "dataset",
+    "datasets",
+    "export_dcat",
+    "register_dataset",
+    "stewards_of",
+    "sweep",
+    "tables_of",
+    "version",
+    "version_folder",
+]
 
 INCOMING = ".incoming"
 Progress = Callable[[str, int, int], None]
@@ -66,6 +78,12 @@ def version_folder(settings: Settings, folder: str) -> Path:
     """The folder of a version on this machine. Raises RegistrationRefused for a folder that is not below the datasets."""
     parse_version(folder)
     return settings.datasets / folder
+
+
+def export_dcat(c: Connection, address: str) -> dict[str, Any]:
+    """The catalogue as DCAT (JSON-LD): descriptions only. ``address`` is where the installation is known."""
+    found = datasets(c)
+    return dcat.catalogue(address.rstrip("/"), found, {v.id: tables_of(c, v.id) for d in found for v in d.versions})
 
 
 def sweep(db: Database, settings: Settings) -> list[Path]:
