@@ -7,6 +7,7 @@ before the files are gone is finished by `service.catalogue.sweep`. What left in
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from store.database import Database
 from store.transaction import Transaction
 
 STATEMENT = "glovebox-destruction/1"
+PENDING = ".pending"
 
 
 class DestructionRefused(ProvisioningFault):
@@ -63,12 +65,32 @@ def destroy_version(db: Database, settings: Settings, *, version: str, reason: s
             {"dataset": dataset, "version": version},
             {"reason": said, "digest": found["digest"], "certificate": certificate.digest(statement)},
         )
-        sealed = certificate.seal(statement, signer, t.receipt(t.record(entry)))
-    path = _kept(settings, version, sealed)
+        path = _certificate(settings, version)
+        pending = _written(path, certificate.seal(statement, signer, t.receipt(t.record(entry))))
+    pending.replace(path)
     folder = settings.datasets / str(found["folder"])
     if folder.exists():
         remove_folder(folder)
     return path
+
+
+def settle_certificates(db: Database, settings: Settings) -> list[Path]:
+    """After a crash: name certificates whose destruction was committed, remove those of one that was not.
+
+    Returns the certificates that were named. Run it when no destruction is under way.
+    """
+    with db.read() as c:
+        query = select(s.dataset_version.c.id).where(s.dataset_version.c.state == DESTROYED)
+        destroyed = {_certificate(settings, version) for version in c.execute(query).scalars()}
+    named = []
+    for pending in sorted((settings.home / "certificates").glob(f"*{PENDING}")):
+        path = pending.with_suffix(".json")
+        if path in destroyed and not path.exists():
+            pending.replace(path)
+            named.append(path)
+        else:
+            pending.unlink()
+    return named
 
 
 def verify_destruction(data: bytes, verifier: Verifier) -> dict[str, Any]:
@@ -143,14 +165,19 @@ def _mounts(t: Transaction, version: str) -> list[dict[str, Any]]:
     ]
 
 
-def _kept(settings: Settings, version: str, sealed: bytes) -> Path:
-    folder = settings.home / "certificates"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"destroyed-{version.replace('/', '-')}.json"
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(sealed)
-    fresh.replace(path)
-    return path
+def _certificate(settings: Settings, version: str) -> Path:
+    return settings.home / "certificates" / f"destroyed-{version.replace('/', '-')}.json"
+
+
+def _written(path: Path, sealed: bytes) -> Path:
+    """The certificate on the disk, not yet under its name: it counts once the transaction is committed."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    pending = path.with_suffix(PENDING)
+    with pending.open("wb") as file:
+        file.write(sealed)
+        file.flush()
+        os.fsync(file.fileno())
+    return pending
 
 
 def _refused(version: str, why: str, do: str) -> DestructionRefused:

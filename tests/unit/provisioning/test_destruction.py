@@ -110,3 +110,27 @@ def test_a_crash_before_the_files_are_gone_is_finished_by_the_sweep(
         plan(world)
     catalogue.sweep(world.db, world.settings)
     assert not (world.settings.datasets / "nafld/1").exists()
+
+
+def test_a_crash_right_after_the_commit_loses_no_certificate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.ready()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(destruction.Path, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            destroy(world)
+    (path,) = destruction.settle_certificates(world.db, world.settings)
+    assert destruction.verify_destruction(path.read_bytes(), world.db.verifier)["version"] == "nafld/1"
+    assert destruction.settle_certificates(world.db, world.settings) == []
+
+
+def test_a_certificate_of_a_destruction_that_was_rolled_back_is_removed(world: World) -> None:
+    world.ready()
+    pending = world.home / "certificates" / "destroyed-nafld-1.pending"
+    pending.parent.mkdir()
+    pending.write_text("not committed")
+    assert destruction.settle_certificates(world.db, world.settings) == []
+    assert not pending.exists()
