@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("glovebox.sandbox")
 Say = Callable[[str, int], Awaitable[None]]
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from provisioning.sandbox.stage import StageMounts
 _log = logging.getLogger("glovebox.sandbox.pool")
 ROOM = ("/opt/sandbox/bin/python", "/opt/waiting/room.py")
 CLAIM_SOCKET = "claim.sock"
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 REFILL_SECONDS = 2.0  # the analyst who has just come in goes first
 RECENT_SECONDS = 600.0
 EACH_BYTES = 160 * 1024**2

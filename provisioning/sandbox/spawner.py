@@ -79,7 +79,7 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
 
     @default("start_timeout")
     def _default_start_timeout(self) -> int:
-        return 120
+        return 180
 
     # -- the form -------------------------------------------------------------------------------------------------
     async def choose_project(self) -> str:
@@ -117,7 +117,6 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
     async def start(self) -> str:
         """The session door's address, once the sandbox is proved and answers. Raises a Fault that the hub's page shows."""
         self._told: list[Told] = []
-        self.keeper.pool.start()
         try:
             project = await self._chosen_project()
             await self._say("Asking whether the project is open to you.", 5)
@@ -128,6 +127,8 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
         except Fault as fault:
             self.log.warning("sandbox of %s not started: %s %s", self.user.name, fault.what, fault.private or fault.why)
             raise show_on_spawn_page(fault) from fault
+        finally:
+            self.keeper.pool.start()  # after this start, which is not to share its processors with one that waits
         self.sandbox_id, self.project, self.object_id = opened.sandbox_id, project, opened.container
         self.object_name = self.keeper.container_name(opened.sandbox_id)
         return f"http://127.0.0.1:{self.keeper.settings.ports.doors}"
