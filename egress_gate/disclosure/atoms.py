@@ -23,6 +23,7 @@ from egress_gate.disclosure.derivation import DIALECT, Aggregate, Derivation
 from egress_gate.disclosure.errors import JudgementFault
 from egress_gate.disclosure.flatten import Flat, flatten
 from egress_gate.disclosure.linear import Floats, Ints
+from egress_gate.disclosure.tabulation import MISSING
 
 LARGEST_GRID = 150_000
 _ALWAYS = exp.true()
@@ -302,7 +303,7 @@ def _hidden(
     text = {tuple(_text(v) for v in key): number for key, number in groups.items()}
     for key in suppressed:
         totals = [n for n in names if n not in shown]
-        if all(key.get(n) is None for n in totals):
+        if all(key.get(n) is None for n in totals) and all(key.get(n) is not None for n in shown):
             number = text.get(tuple(_text(key.get(n)) for n in shown))
             if number is not None:
                 out[number] = 1.0
@@ -310,6 +311,8 @@ def _hidden(
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return MISSING
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

@@ -17,7 +17,7 @@ from egress_gate.disclosure.allowed import AGGREGATES, MAX_DEPTH, MAX_NODES, MAX
 from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.errors import SqlSyntax, UnknownColumn, refused
 from egress_gate.disclosure.expressions import check_row_expression
-from egress_gate.disclosure.measures import check_measure
+from egress_gate.disclosure.measures import check_measure, is_plain
 from egress_gate.disclosure.sources import RowSource, read_source, text
 
 DIALECT = "duckdb"
@@ -45,6 +45,11 @@ class Aggregate:
     parameter: float | None = None  # the quantile
     digits: int | None = None  # round(…, digits)
     of_unit: bool = False  # count(DISTINCT unit): the contributors themselves
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a condition inside the aggregate leaves some people out."""
+        return self.where is not None or not is_plain(self.argument)
 
 
 @dataclass(frozen=True)

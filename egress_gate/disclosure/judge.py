@@ -122,9 +122,9 @@ def _summed(cells: Sequence[JudgedCell]) -> list[TableFinding]:
 
 
 def _same_key(cell: Cell, key: Mapping[str, Any]) -> bool:
-    return all(
-        name in key and (key[name] is None if name in cell.totals else key[name] == value)
-        for name, value in cell.key.items()
+    mine = cell.published_key
+    return all(name in key and (key[name] is None) == (mine[name] is None) for name in mine) and all(
+        _plain(key[name]) == _plain(value) for name, value in mine.items()
     )
 
 

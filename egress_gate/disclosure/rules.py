@@ -84,21 +84,31 @@ def cell_findings(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters
     if cell.contributors < rules.min_contributors:
         found.append(CellFinding("min_contributors", "", {"contributors": cell.contributors}))
     for one in aggregates:
-        found += _value_findings(one, cell, cell.stats[one.name], rules)
+        found += _value_findings(one, cell, cell.stats[one.name], rules, alone=len(aggregates) == 1)
     return found
 
 
-def _value_findings(one: Aggregate, cell: Cell, stats: MeasureStats, rules: Parameters) -> list[CellFinding]:
+def _behind(one: Aggregate, stats: MeasureStats, *, alone: bool) -> list[int]:
+    """The groups of people whose size one value tells: those with a value; those whose value is not zero, where a condition
+    chose them or where all have the same (a sum of 0/1 is a count); those left out, where the whole stands beside it."""
+    groups = [stats.units]
+    indicator = one.func in MAGNITUDES and abs(stats.top1 * stats.nonzero - stats.total) <= 1e-9 * stats.total
+    if one.func != "count" and (one.chooses or indicator):
+        groups.append(stats.nonzero)
+    if one.chooses and (not alone or one.func != "count"):
+        groups.append(stats.left_out)
+    return groups
+
+
+def _value_findings(
+    one: Aggregate, cell: Cell, stats: MeasureStats, rules: Parameters, *, alone: bool
+) -> list[CellFinding]:
     found = []
     threshold = rules.min_contributors
-    if one.func != "count" and stats.units < threshold and cell.contributors >= threshold:
-        found.append(CellFinding("min_contributors", one.name, {"contributors": stats.units}))
-    if (
-        one.func == "count"
-        and (one.where is not None or one.argument is not None)
-        and 0 < stats.units < threshold <= cell.contributors
-    ):
-        found.append(CellFinding("min_contributors", one.name, {"contributors": stats.units}))
+    if cell.contributors >= threshold:
+        small = [n for n in _behind(one, stats, alone=alone) if 0 < n < threshold]
+        if small or (one.func != "count" and stats.units == 0):
+            found.append(CellFinding("min_contributors", one.name, {"contributors": min(small, default=0)}))
     if one.func in MAGNITUDES:
         found += _dominance(one.name, stats, rules)
     if one.func in SHAPES and stats.units - 1 < threshold:

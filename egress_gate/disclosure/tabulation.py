@@ -12,15 +12,22 @@ from egress_gate.disclosure.errors import JudgementFault
 TOTAL = None  # in the published form of a key, a total is null; `Cell.totals` tells it from a missing value
 
 
+MISSING = "(missing)"  # the published form of a key without a value, which must not look like a total
+FIGURES = 6  # of the plan, for each measure
+
+
 @dataclass(frozen=True)
 class MeasureStats:
-    """What stands behind one value: units and rows with a value, Σ|contribution| over units, the two largest |contribution|."""
+    """What stands behind one value: units and rows with a value, Σ|contribution| over units, the two largest |contribution|,
+    units whose contribution is not zero, and units that a condition inside the aggregate leaves out."""
 
     units: int
     rows: int
     total: float
     top1: float
     top2: float
+    nonzero: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,14 @@ class Cell:
     rows: int
     contributors: int
     stats: Mapping[str, MeasureStats] = field(default_factory=dict)
+
+    @property
+    def published_key(self) -> dict[str, Any]:
+        """The key as releases record it: None is the total, MISSING a key without a value."""
+        return {
+            name: None if name in self.totals else MISSING if value is None else value
+            for name, value in self.key.items()
+        }
 
     @property
     def place(self) -> tuple[tuple[str, Any, bool], ...]:
@@ -98,8 +113,8 @@ def _cell(derivation: Derivation, names: tuple[str, ...], row: Sequence[Any], be
     totals = frozenset(name for name, bit in zip(names, row[width : 2 * width], strict=True) if bit == 1)
     stats = {}
     for number, one in enumerate(derivation.aggregates):
-        at = 2 * width + 2 + 4 * number
-        stats[one.name] = _worst([_stats(found[at : at + 4]) for found in behind])
+        at = 2 * width + 2 + FIGURES * number
+        stats[one.name] = _worst([_stats(found[at : at + FIGURES]) for found in behind])
     published = dict(zip((a.name for a in derivation.aggregates), row[2 * width :], strict=True))
     # A kind of unit that no row of the cell belongs to (a left join without a match) says nothing of who stands behind it.
     contributors = min((n for n in (int(found[2 * width + 1] or 0) for found in behind) if n), default=0)
@@ -108,14 +123,13 @@ def _cell(derivation: Derivation, names: tuple[str, ...], row: Sequence[Any], be
 
 
 def _stats(part: Sequence[Any]) -> MeasureStats:
-    tops = [float(x) for x in (part[3] or []) if x is not None]
-    return MeasureStats(
-        int(part[0] or 0),
-        int(part[1] or 0),
-        float(part[2] or 0.0),
-        tops[0] if tops else 0.0,
-        tops[1] if len(tops) > 1 else 0.0,
-    )
+    """One kind of unit's figures. A total that is no finite number is as bad as one contributor alone."""
+    units, rows, nonzero, left_out = (int(part[i] or 0) for i in (0, 1, 4, 5))
+    tops = [x for x in (part[3] or []) if x is not None]
+    if rows and (part[2] is None or len(tops) < len(part[3] or [])):
+        return MeasureStats(units, rows, 1.0, 1.0, 0.0, nonzero, left_out)
+    top1, top2 = [*(float(x) for x in tops), 0.0, 0.0][:2]
+    return MeasureStats(units, rows, float(part[2] or 0.0), top1, top2, nonzero, left_out)
 
 
 def _worst(found: Sequence[MeasureStats]) -> MeasureStats:
@@ -124,4 +138,7 @@ def _worst(found: Sequence[MeasureStats]) -> MeasureStats:
         return MeasureStats(0, 0, 0.0, 0.0, 0.0)
     top = max(found, key=lambda s: (s.top1 + s.top2) / s.total if s.total else 0.0)
     units = min((s.units for s in found if s.units), default=0)
-    return MeasureStats(units, min(s.rows for s in found), top.total, top.top1, top.top2)
+    nonzero = min((s.nonzero for s in found if s.nonzero), default=0)
+    left_out = min((s.left_out for s in found if s.left_out), default=0)
+    rows = min(s.rows for s in found)
+    return MeasureStats(units, rows, top.total, top.top1, top.top2, nonzero, left_out)

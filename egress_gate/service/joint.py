@@ -1,15 +1,31 @@
-"""The joint audit's place in the check: this table together with everything already released from the same data."""
+"""The joint audit's place in the check: this table together with everything already released from the same data.
+
+`disclosure.atoms` says what to ask of the data, the verifier answers, `disclosure.audit` judges. Whatever fails on the way, or cannot
+be compared, is *not proven* and goes to a person; only what was proven is safe.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from egress_gate.disclosure.derivation import Derivation
+from egress_gate.disclosure.atoms import AtomPlan, Grid, plan_atoms, read_atoms
+from egress_gate.disclosure.audit import AuditAnswer, AuditInconsistent, AuditRules, Kind, Verdict, audit
+from egress_gate.disclosure.audit import AuditFinding as Inference
+from egress_gate.disclosure.derivation import Derivation, parse
 from egress_gate.disclosure.judge import Judgement
+from egress_gate.disclosure.plan import Plan
+from egress_gate.disclosure.rules import Parameters
 from egress_gate.domain.finding import Finding, Severity
-from egress_gate.service.ports import AuditFinding, EarlierTable, SourceTable
-from egress_gate.verifier.port import Limits, Runner
+from egress_gate.service.ports import AuditFinding, EarlierTable
+from egress_gate.verifier.port import Limits, Runner, TableFile
+from installation.fault import Fault
+
+MOST_POINTS = 200_000
+SECONDS = 20.0
+_BROKEN = (Fault, AuditInconsistent, ArithmeticError, LookupError, ValueError, TypeError, RuntimeError, MemoryError)
+_RULES = {Kind.EXACT: "joint_exact", Kind.NARROW: "joint_narrow"}
 
 
 @dataclass(frozen=True)
@@ -22,29 +38,120 @@ class JointAudit:
     completed: bool = True
 
 
+@dataclass(frozen=True)
+class Universe:
+    """Where the audit takes its answers from: the granted tables by name, their files, and what runs the questions."""
+
+    catalogue: Mapping[str, Any]
+    files: Sequence[TableFile]
+    versions: Mapping[str, str]  # the pinned version of each dataset
+    runner: Runner
+    limits: Limits
+    clock: Callable[[], float]
+
+
 def joint_audit(
-    derivation: Derivation,
-    judged: Judgement,
-    earlier: Sequence[EarlierTable],
-    sources: Sequence[SourceTable],
-    runner: Runner,
-    limits: Limits,
-    clock: Callable[[], float],
+    derivation: Derivation, judged: Judgement, earlier: Sequence[EarlierTable], rules: Parameters, universe: Universe
 ) -> JointAudit:
-    """Nothing earlier, or the very same table: nothing new to infer. Anything else that cannot be proved goes to a person."""
-    hidden = {str(sorted(_key(c).items(), key=str)) for c in judged.cells if c.suppressed}
+    """Raises nothing: an audit that could not be done is not proven."""
+    hidden = [c.cell.published_key for c in judged.cells if c.suppressed]
     others = [e for e in earlier if not _same(derivation, hidden, e)]
-    if not others:
+    if not others and not hidden and not _tells_twice(derivation):
         return JointAudit("proven_safe")
-    releases = sorted({e.release for e in others})
-    return JointAudit("not_proven", (Finding("joint_not_proven", Severity.WARN, 0, {"releases": releases}),))
+    comparable, apart = [], []
+    for one in others:
+        read = _read(one, universe)
+        if read is None:
+            apart.append(one.release)
+        elif {t.dataset for t in read.tables} & {t.dataset for t in derivation.tables}:
+            comparable.append((one, read))
+    try:
+        answer, mixed, used = _ask(derivation, hidden, comparable, rules, universe)
+    except _BROKEN as broken:
+        releases = {e.release for e in others}
+        return JointAudit("not_proven", (_not_proven(releases, type(broken).__name__),))
+    return _told(answer, [e.release for e in used], {*apart, *(e.release for e in mixed)})
 
 
-def _key(judged: object) -> dict[str, object]:
-    cell = judged.cell  # type: ignore[attr-defined]
-    return {name: None if name in cell.totals else value for name, value in cell.key.items()}
+def _tells_twice(derivation: Derivation) -> bool:
+    """Whether the table could give something away by itself: several aggregates, of which one chooses among people."""
+    return len(derivation.aggregates) > 1 and any(a.chooses for a in derivation.aggregates)
 
 
-def _same(derivation: Derivation, hidden: set[str], earlier: EarlierTable) -> bool:
-    before = {str(sorted(dict(k).items(), key=str)) for k in earlier.suppressed}
-    return earlier.sql == derivation.canonical_sql() and before == hidden and earlier.rounding_base is None
+def _read(earlier: EarlierTable, universe: Universe) -> Derivation | None:
+    """None: it came from another version, or it can no longer be read, so that it cannot be compared."""
+    current = set(universe.versions.values())
+    if any(version not in current for version in earlier.versions):
+        return None
+    try:
+        return parse(earlier.sql, universe.catalogue)
+    except Fault:
+        return None
+
+
+def _ask(
+    derivation: Derivation,
+    hidden: Sequence[Mapping[str, Any]],
+    comparable: Sequence[tuple[EarlierTable, Derivation]],
+    rules: Parameters,
+    universe: Universe,
+) -> tuple[AuditAnswer, list[EarlierTable], list[EarlierTable]]:
+    """The audit's answer; the releases over other rows of the same data, which it says nothing of; those it compared."""
+    plans = plan_atoms([derivation, *(d for _, d in comparable)])
+    mine = next(p for p in plans if 0 in p.releases)
+    grid = _grid(mine, universe)
+    together = [number - 1 for number in mine.releases if number]
+    used = [comparable[i][0] for i in together]
+    mixed = [e for i, (e, _) in enumerate(comparable) if i not in together]
+    tables = [
+        grid.published(i + 1, str(e.release), e.suppressed, e.rounding_base)
+        for i, e in zip(together, used, strict=True)
+    ]
+    deadline = universe.clock() + SECONDS
+    answer = audit(
+        grid.published(0, "new", hidden),
+        tables,
+        grid.atoms,
+        AuditRules(rules.min_contributors, rules.dominance_n, rules.dominance_k, rules.p or None),
+        left=lambda: max(0.0, deadline - universe.clock()),
+    )
+    return answer, mixed, used
+
+
+def _grid(plan: AtomPlan, universe: Universe) -> Grid:
+    read = {t.key for d in plan.derivations for t in d.tables}
+    files = [f for f in universe.files if f"{f.dataset}.{f.name}" in read]
+    limits = replace(universe.limits, cells=MOST_POINTS)
+    measured = universe.runner.measure(Plan(plan.statements[0], plan.statements[1:]), files, limits)
+    return read_atoms(plan, [measured.values, *measured.statistics], {})
+
+
+def _told(answer: AuditAnswer, releases: Sequence[int], unclear: set[int]) -> JointAudit:
+    new = [f for f in answer.findings if not f.already]
+    details = tuple(_detail(f, releases) for f in new)
+    findings = []
+    for kind, rule in _RULES.items():
+        of_kind = [d for d in details if d.kind == kind.value]
+        if of_kind:
+            named = sorted({r for d in of_kind for r in d.collides_with})
+            findings.append(Finding(rule, Severity.FAIL, len(of_kind), {"collides_with": named}))
+    if answer.verdict is Verdict.UNSAFE:
+        return JointAudit("unsafe", tuple(findings), details)
+    if answer.verdict is not Verdict.PROVEN_SAFE or unclear:
+        return JointAudit("not_proven", (_not_proven(unclear, "open"),), details)
+    return JointAudit("proven_safe")
+
+
+def _detail(found: Inference, releases: Sequence[int]) -> AuditFinding:
+    interval = (f"{found.interval[0]:.12g}", f"{found.interval[1]:.12g}")
+    return AuditFinding(found.target, interval, tuple(sorted({releases[i] for i in found.collides_with})), found.kind)
+
+
+def _not_proven(releases: set[int], reason: str) -> Finding:
+    return Finding("joint_not_proven", Severity.WARN, 0, {"releases": sorted(releases), "reason": reason})
+
+
+def _same(derivation: Derivation, hidden: Sequence[Mapping[str, Any]], earlier: EarlierTable) -> bool:
+    before = sorted(str(sorted(dict(k).items(), key=str)) for k in earlier.suppressed)
+    now = sorted(str(sorted(k.items(), key=str)) for k in hidden)
+    return earlier.sql == derivation.canonical_sql() and before == now and earlier.rounding_base is None

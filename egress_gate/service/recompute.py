@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.derivation import Derivation, parse
@@ -15,15 +14,13 @@ from egress_gate.disclosure.rules import Parameters
 from egress_gate.disclosure.tabulation import Tabulation, tabulate
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.service.errors import RecomputerAway
-from egress_gate.service.joint import JointAudit, joint_audit
+from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.ports import Assessment, JudgedCell, Question, SourceTable
 from egress_gate.verifier.container import SealedContainer
 from egress_gate.verifier.port import Limits, Measured, Runner, TableFile, VerifierAway
 from installation.settings import Settings
 
 SEARCH_SECONDS = 10.0
-MISSING = "(missing)"  # a key without a value, which must not look like a total
-MISSING = "(missing)"  # a category of its own; None in a key means the total
 
 
 class SealedRecomputer:
@@ -48,10 +45,11 @@ class SealedRecomputer:
         measured, table = self._measure(derivation, question.sources)
         computed = self._clock()
         deadline = computed + SEARCH_SECONDS
+        rules = Parameters.read(question.parameters)
         judged = judge(
             derivation,
             table,
-            Parameters.read(question.parameters),
+            rules,
             protect=question.protect,
             left=lambda: max(0.0, deadline - self._clock()),
             expected=question.expected,
@@ -59,9 +57,7 @@ class SealedRecomputer:
             small_allowed=int(question.parameters.get("small_cells_allowed", 5)),
         )
         decided = self._clock()
-        audit = joint_audit(
-            derivation, judged, question.earlier, question.sources, self._runner, self._limits, self._clock
-        )
+        audit = joint_audit(derivation, judged, question.earlier, rules, self._universe(question.sources))
         seconds = {
             "recompute": computed - begun,
             "rules": decided - computed,
@@ -69,6 +65,11 @@ class SealedRecomputer:
             **measured.seconds,
         }
         return _assessment(derivation, question, judged, audit, seconds)
+
+    def _universe(self, sources: Sequence[SourceTable]) -> Universe:
+        files = [_file(t) for t in sources]
+        pinned = {t.dataset: t.version for t in sources}
+        return Universe(catalogue(sources), files, pinned, self._runner, self._limits, self._clock)
 
     def _measure(self, derivation: Derivation, sources: Sequence[SourceTable]) -> tuple[Measured, Tabulation]:
         files = [_file(t) for t in sources if t.key in {s.key for s in derivation.tables}]
@@ -117,7 +118,5 @@ def _assessment(
 
 def _cell(judged: Judged) -> JudgedCell:
     cell = judged.cell
-    key: dict[str, Any] = {
-        name: None if name in cell.totals else MISSING if value is None else value for name, value in cell.key.items()
-    }
+    key = cell.published_key
     return JudgedCell(key, dict(cell.values), cell.contributors, judged.rules, judged.suppressed)

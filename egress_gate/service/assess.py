@@ -1,0 +1,267 @@
+"""`glovebox assess CASE.json`: the whole judgement of one table from files, without a hub, a container or a database.
+
+The table is measured by the verifier's own program in a process of its own, by the case's parameters; what follows from the findings is
+said by the policies, which know the classification's numbers. So a case may try other numbers, and the rules stay the rules.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from egress_gate.disclosure.catalogue import TableSchema
+from egress_gate.disclosure.derivation import Derivation, parse
+from egress_gate.disclosure.errors import JudgementFault
+from egress_gate.disclosure.judge import JudgedCell, Judgement, judge
+from egress_gate.disclosure.plan import plan
+from egress_gate.disclosure.rules import Parameters
+from egress_gate.disclosure.tabulation import tabulate
+from egress_gate.domain.finding import Finding, Severity
+from egress_gate.service.joint import JointAudit, Universe, joint_audit
+from egress_gate.service.ports import EarlierTable
+from egress_gate.verifier.in_process import Subprocess
+from egress_gate.verifier.port import Limits, TableFile
+from policy_engine.in_process import InProcess
+
+DATASET = "case"
+VERSION = "case/1"
+SEARCH_SECONDS = 30.0
+_FORMATS = {".csv": "csv", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case file, read: where the tables are, what was released before, and what is asked now."""
+
+    files: tuple[TableFile, ...]
+    catalogue: Mapping[str, TableSchema]
+    level: int
+    parameters: Mapping[str, Any]
+    protect: bool
+    earlier: tuple[EarlierTable, ...]
+    sql: str
+    suppressed: tuple[Mapping[str, Any], ...]
+
+
+def assess_file(path: Path) -> dict[str, Any]:
+    """Judge the case in ``path``. Raises JudgementFault for a case that cannot be judged, and the faults of the SQL's reading."""
+    begun = time.perf_counter()
+    engine = InProcess()
+    case = read_case(path, engine)
+    read = time.perf_counter()
+    derivation = parse(case.sql, case.catalogue)
+    used = {t.key for t in derivation.tables}
+    runner, limits = Subprocess(), Limits(seconds=600.0, memory=4 * 1024**3, cells=200_000)
+    files = [f for f in case.files if f"{f.dataset}.{f.name}" in used]
+    measured = runner.measure(plan(derivation), files, limits)
+    computed = time.perf_counter()
+    rules = Parameters.read(case.parameters)
+    judged = judge(
+        derivation,
+        tabulate(derivation, measured.values, measured.statistics),
+        rules,
+        protect=case.protect,
+        left=lambda: max(0.0, computed + SEARCH_SECONDS - time.perf_counter()),
+        blank=case.suppressed,
+        small_share=float(case.parameters["small_cells_percent"]) / 100,
+        small_allowed=int(case.parameters["small_cells_allowed"]),
+    )
+    decided = time.perf_counter()
+    universe = Universe(case.catalogue, case.files, {DATASET: VERSION}, runner, limits, time.monotonic)
+    audit = joint_audit(derivation, judged, case.earlier, rules, universe)
+    audited = time.perf_counter()
+    verdict = _decide(engine, case, derivation, judged, audit)
+    seconds = {
+        "read": read - begun,
+        "recompute": computed - read,
+        "rules": decided - computed,
+        "audit": audited - decided,
+    }
+    return {
+        "decision": verdict["outcome"],
+        "reasons": verdict["reasons"],
+        "cells": [_cell(c) for c in judged.cells],
+        "audit": [_inference(d.target, d.interval, d.collides_with, d.kind) for d in audit.details],
+        "audit_verdict": audit.verdict,
+        "findings": [f.facts() for f in _findings(judged, audit)],
+        "sql": derivation.canonical_sql(),
+        "seconds": {
+            name: round(value, 4) for name, value in (seconds | {"total": time.perf_counter() - begun}).items()
+        },
+    }
+
+
+def read_case(path: Path, engine: InProcess) -> Case:
+    """Read and check a case file. Raises JudgementFault, which names what is wrong with it."""
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as broken:
+        raise _bad("The case file could not be read.", str(broken), "Write it as JSON.") from broken
+    if not isinstance(raw, dict) or not isinstance(raw.get("sql"), str):
+        raise _bad("The case has no sql.", "A case asks for one table.", 'Add "sql": "SELECT …".')
+    files = _tables(raw.get("tables"), path.parent)
+    level, strict = _level(raw.get("classification", "sensitive"), engine)
+    given = raw.get("parameters") or {}
+    if not isinstance(given, dict):
+        raise _bad("The parameters are not an object.", "Each has a name.", 'Write {"min_contributors": 10, …}.')
+    return Case(
+        files=tuple(files),
+        catalogue={t.key: t for t in (_schema(f) for f in files)},
+        level=level,
+        parameters={**strict, **given},
+        protect=raw.get("protect") is True,
+        earlier=tuple(_earlier(n, one) for n, one in enumerate(_list(raw, "earlier"))),
+        sql=raw["sql"],
+        suppressed=tuple(_keys(raw)),
+    )
+
+
+def _tables(raw: Any, folder: Path) -> list[TableFile]:
+    if not isinstance(raw, dict) or not raw:
+        raise _bad(
+            "The case has no tables.",
+            "The table is recomputed from files.",
+            'Add "tables": {"t": {"path": "t.csv", "unit": null}}.',
+        )
+    made = []
+    for name, one in raw.items():
+        if not isinstance(one, dict) or not isinstance(one.get("path"), str):
+            raise _bad(
+                f"The table {name} has no path.", "Its file is not known.", 'Write {"path": "t.csv", "unit": "id"}.'
+            )
+        place = (folder / one["path"]).resolve()
+        if not place.is_file():
+            raise _bad(
+                f"The file of the table {name} is not there.",
+                f"{one['path']} is relative to the case file.",
+                "Correct the path.",
+            )
+        kind = _FORMATS.get(place.suffix.lower())
+        if kind is None:
+            raise _bad(
+                f"The file of the table {name} is of another kind.", "CSV and Parquet can be read.", "Convert it."
+            )
+        unit = one.get("unit")
+        made.append(TableFile(DATASET, str(name), place, None if unit is None else str(unit), kind))
+    return made
+
+
+def _schema(file: TableFile) -> TableSchema:
+    reader = "read_csv(?, header=true, nullstr='', sample_size=-1)" if file.format == "csv" else "read_parquet(?)"
+    try:
+        with duckdb.connect(":memory:") as con:
+            rows = con.execute(f"DESCRIBE SELECT * FROM {reader}", [str(file.path)]).fetchall()  # noqa: S608 - a constant
+    except duckdb.Error as broken:
+        raise _bad(
+            f"The file of the table {file.name} could not be read.", type(broken).__name__, "Check the file."
+        ) from broken
+    columns = {str(row[0]): str(row[1]) for row in rows}
+    if file.unit is not None and file.unit not in columns:
+        raise _bad(
+            f"The table {file.name} has no column {file.unit}.",
+            "It is named as the privacy unit.",
+            f"There are: {', '.join(columns)}.",
+        )
+    return TableSchema(DATASET, file.name, columns, file.unit)
+
+
+def _level(name: Any, engine: InProcess) -> tuple[int, dict[str, Any]]:
+    """The classification's number and the policy's parameters for it."""
+    levels = {str(row["name"]): int(number) for number, row in _levels().items()}
+    if name not in levels and name not in levels.values():
+        raise _bad(
+            f"The classification {name} is not known.", "The rules depend on it.", f"Use one of: {', '.join(levels)}."
+        )
+    level = levels.get(str(name), name)
+    answer = engine.query("release/parameters", {"classifications": [level], "kinds": ["table"]})
+    return level, dict(answer.result)
+
+
+def _levels() -> dict[str, Any]:
+    from policy_engine.bundle import POLICIES
+
+    found: dict[str, Any] = json.loads((POLICIES / "data" / "levels.json").read_text("utf-8"))["levels"]
+    return found
+
+
+def _list(raw: Mapping[str, Any], name: str) -> list[Any]:
+    found = raw.get(name) or []
+    if not isinstance(found, list):
+        raise _bad(f"{name} is not a list.", "It holds one entry for each.", f'Write "{name}": [].')
+    return found
+
+
+def _keys(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = _list(raw, "suppressed")
+    if not all(isinstance(key, dict) for key in found):
+        raise _bad(
+            "suppressed holds something that is no key.",
+            "A cell is named by its keys.",
+            'Write {"region": "N", "sex": null}.',
+        )
+    return found
+
+
+def _earlier(number: int, one: Any) -> EarlierTable:
+    if not isinstance(one, dict) or not isinstance(one.get("sql"), str):
+        raise _bad(
+            f"The earlier release {number} has no sql.",
+            "It cannot be compared.",
+            'Write {"sql": "SELECT …", "suppressed": []}.',
+        )
+    base = one.get("rounding_base")
+    return EarlierTable(number, number, "", one["sql"], tuple(_keys(one)), None if base is None else int(base))
+
+
+def _findings(judged: Judgement, audit: JointAudit) -> list[Finding]:
+    return [
+        *(Finding(f.rule, Severity(f.severity), f.cells, dict(f.figures)) for f in judged.findings),
+        *audit.findings,
+    ]
+
+
+def _decide(
+    engine: InProcess, case: Case, derivation: Derivation, judged: Judgement, audit: JointAudit
+) -> dict[str, Any]:
+    """The policy's word. Without protection nothing will suppress what fails, so the item counts as it stands."""
+    strict = engine.query("release/parameters", {"classifications": [case.level], "kinds": ["table"]}).result
+    source = {"version": VERSION, "dataset": DATASET, "classification": case.level, "stewards": ["steward"]}
+    item = {
+        "name": "table",
+        "kind": "table",
+        "sql": derivation.canonical_sql(),
+        "lineage": [source],
+        "findings": [f.facts() for f in _findings(judged, audit)],
+        "checks_completed": judged.completed and audit.completed,
+        "protected": judged.protected or not case.protect,
+    }
+    request = {"id": "case", "author": "analyst", "project": "case", "purpose": "assessment"}
+    facts = {"request": request, "parameters": strict, "items": [item], "now": "1970-01-01T00:00:00Z"}
+    return dict(engine.query("release/decision", facts).result)
+
+
+def _cell(judged: JudgedCell) -> dict[str, Any]:
+    cell = judged.cell
+    values = dict.fromkeys(cell.values) if judged.suppressed else dict(cell.values)
+    return {
+        "key": cell.published_key,
+        "values": values,
+        "contributors": cell.contributors,
+        "findings": list(judged.rules),
+        "suppressed": judged.suppressed,
+    }
+
+
+def _inference(target: str, interval: Sequence[str], collides: Sequence[int], kind: str) -> dict[str, Any]:
+    bounds = [None if "inf" in end else float(end) for end in interval]
+    return {"target": target, "interval": bounds, "collides_with": list(collides), "kind": kind}
+
+
+def _bad(what: str, why: str, do: str) -> JudgementFault:
+    return JudgementFault(what, why=why, do=do)

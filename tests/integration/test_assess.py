@@ -1,0 +1,172 @@
+"""`assess` on small files and on published tables whose answers are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from egress_gate.service.assess import assess_file
+from installation.fault import Fault
+from installation.settings import CHECKOUT
+
+SDC = CHECKOUT.parent / "shared" / "data" / "sdc"
+PARAMETERS = {"min_contributors": 10, "dominance": {"n": 2, "k": 0.9}, "p_percent": 0.1}
+Judge = Callable[..., dict[str, Any]]
+
+
+def small_file(folder: Path) -> None:
+    """Four regions by two sexes, 20 people in each but for one man in W."""
+    with (folder / "t.csv").open("w", encoding="utf-8") as out:
+        out.write("id,region,sex,x\n")
+        number = 0
+        for region in "NSEW":
+            for sex in "FM":
+                for _ in range(1 if (region, sex) == ("W", "M") else 20):
+                    number += 1
+                    out.write(f"{number},{region},{sex},{100 + number}\n")
+
+
+@pytest.fixture
+def assess(tmp_path: Path) -> Judge:
+    small_file(tmp_path)
+
+    def run(sql: str, **more: Any) -> dict[str, Any]:
+        case = {"tables": {"t": {"path": "t.csv", "unit": "id"}}, "classification": "public", "parameters": PARAMETERS}
+        (tmp_path / "case.json").write_text(json.dumps({**case, "sql": sql, **more}), "utf-8")
+        return assess_file(tmp_path / "case.json")
+
+    return run
+
+
+def cell(answer: dict[str, Any], **key: Any) -> dict[str, Any]:
+    found: dict[str, Any] = next(c for c in answer["cells"] if c["key"] == key)
+    return found
+
+
+def test_a_safe_table_of_public_data_is_released(assess: Judge) -> None:
+    answer = assess("SELECT sex, count(*) AS n, avg(x) AS x FROM t GROUP BY sex")
+    assert answer["decision"] == "release", answer["reasons"]
+    assert cell(answer, sex="F")["contributors"] == 80
+    assert answer["audit"] == []
+    assert answer["seconds"]["total"] > 0
+
+
+def test_a_safe_table_of_sensitive_data_waits_for_a_steward(assess: Judge) -> None:
+    assert assess("SELECT sex, count(*) AS n FROM t GROUP BY sex", classification="sensitive")["decision"] == "review"
+
+
+def test_a_small_cell_without_protection_is_refused(assess: Judge) -> None:
+    answer = assess("SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex")
+    assert answer["decision"] == "refuse"
+    assert cell(answer, region="W", sex="M")["findings"] == ["min_contributors"]
+
+
+def test_protection_hides_the_small_cell_and_others_with_it(assess: Judge) -> None:
+    sql = "SELECT region, sex, count(*) AS n FROM t GROUP BY CUBE (region, sex)"
+    answer = assess(sql, protect=True)
+    assert answer["decision"] == "review", answer["reasons"]
+    assert cell(answer, region="W", sex="M")["suppressed"] == "primary"
+    assert sum(c["suppressed"] == "secondary" for c in answer["cells"]) >= 2
+    assert all(c["values"] == {"n": None} for c in answer["cells"] if c["suppressed"])
+    assert answer["audit_verdict"] == "proven_safe"
+
+
+def test_a_blank_that_the_margins_give_back_is_refused(assess: Judge) -> None:
+    sql = "SELECT region, sex, count(*) AS n FROM t GROUP BY CUBE (region, sex)"
+    answer = assess(sql, suppressed=[{"region": "W", "sex": "M"}])
+    assert answer["decision"] == "refuse"
+    assert any(one["interval"] == [1.0, 1.0] and one["kind"] == "exact" for one in answer["audit"])
+
+
+def test_a_blank_that_an_earlier_release_gives_back_is_refused_and_says_which(assess: Judge) -> None:
+    sql = "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex"
+    blank = [{"region": "W", "sex": "M"}]
+    assert assess(sql, suppressed=blank)["decision"] == "review"
+    harmless = {"sql": "SELECT region, count(*) AS n FROM t WHERE sex = 'F' GROUP BY region"}
+    answer = assess(sql, suppressed=blank, earlier=[harmless, {"sql": "SELECT sex, count(*) AS n FROM t GROUP BY sex"}])
+    assert answer["decision"] == "refuse"
+    assert {"joint_exact"} <= {f["rule"] for f in answer["findings"]}
+    assert [one["collides_with"] for one in answer["audit"]] == [[1]]
+
+
+def test_two_filters_that_differ_by_one_person_are_refused(assess: Judge) -> None:
+    earlier = [{"sql": "SELECT count(*) AS n FROM t"}]
+    answer = assess("SELECT count(*) AS n FROM t WHERE NOT (region = 'W' AND sex = 'M')", earlier=earlier)
+    assert answer["decision"] == "refuse"
+    assert answer["audit"][0]["collides_with"] == [0]
+    same = assess("SELECT count(*) AS n, count(*) FILTER (WHERE NOT (region = 'W' AND sex = 'M')) AS m FROM t")
+    assert same["decision"] == "refuse"
+
+
+def test_the_same_table_again_is_as_safe_as_it_was(assess: Judge) -> None:
+    sql = "SELECT sex, count(*) AS n FROM t GROUP BY sex"
+    assert assess(sql, earlier=[{"sql": sql}])["decision"] == "release"
+
+
+def test_an_earlier_release_that_cannot_be_compared_brings_a_person(assess: Judge) -> None:
+    answer = assess("SELECT sex, count(*) AS n FROM t GROUP BY sex", earlier=[{"sql": "SELECT gone FROM t"}])
+    assert answer["decision"] == "review"
+    assert answer["audit_verdict"] == "not_proven"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"sql": 7}, "sql"),
+        ({"tables": {}}, "tables"),
+        ({"tables": {"t": {"path": "none.csv", "unit": None}}}, "not there"),
+        ({"tables": {"t": {"path": "case.json", "unit": None}}}, "kind"),
+        ({"tables": {"t": {"path": "t.csv", "unit": "person"}}}, "person"),
+        ({"classification": "secret"}, "classification"),
+        ({"parameters": {"min_contributors": "ten"}}, "judged"),
+        ({"parameters": ["x"]}, "parameters"),
+        ({"earlier": {"a": 1}}, "earlier"),
+        ({"earlier": [{"suppressed": []}]}, "earlier"),
+        ({"suppressed": ["x"]}, "suppressed"),
+        ({"sql": "SELECT id FROM t"}, "privacy unit"),
+    ],
+)
+def test_a_case_that_cannot_be_judged_says_what_is_wrong(assess: Judge, change: dict[str, Any], word: str) -> None:
+    with pytest.raises(Fault) as bad:
+        assess(change.pop("sql", "SELECT sex, count(*) AS n FROM t GROUP BY sex"), **change)
+    assert word in bad.value.what
+    assert bad.value.do
+
+
+def published(tmp_path: Path, file: str, sql: str, **more: Any) -> dict[str, Any]:
+    case = {"tables": {"t": {"path": str(SDC / file), "unit": None}}, "parameters": PARAMETERS, "sql": sql, **more}
+    (tmp_path / "case.json").write_text(json.dumps(case), "utf-8")
+    return assess_file(tmp_path / "case.json")
+
+
+def test_one_negative_value_does_not_switch_dominance_off(tmp_path: Path) -> None:
+    """ACRO skips dominance for a whole table that holds a negative value; ours takes contributions as absolute."""
+    sql = 'SELECT "Grant Type" AS kind, year, sum(inc_grants) AS s FROM t GROUP BY kind, year'
+    with (SDC / "acro_charities.csv").open(encoding="utf-8") as source:
+        names = next(csv.reader(source))
+    kind = next(n for n in names if n.casefold().replace(" ", "_") == "grant_type")
+    answer = published(tmp_path, "acro_charities.csv", sql.replace("Grant Type", kind))
+    expected = _by_hand(kind, "inc_grants")
+    for one in answer["cells"]:
+        units, dominated = expected[(one["key"]["kind"] or "", str(one["key"]["year"]))]
+        assert ("dominance" in one["findings"]) == dominated, one
+        assert ("min_contributors" in one["findings"]) == (units < 10), one
+
+
+def _by_hand(kind: str, measure: str) -> dict[tuple[str, str], tuple[int, bool]]:
+    groups: dict[tuple[str, str], list[float]] = {}
+    with (SDC / "acro_charities.csv").open(encoding="utf-8") as source:
+        for row in csv.DictReader(source):
+            values = groups.setdefault((row[kind], row["year"]), [])
+            if row[measure]:
+                values.append(abs(float(row[measure])))
+    made = {}
+    for key, values in groups.items():
+        largest = sorted(values, reverse=True)
+        made[key] = (len(values), bool(sum(values)) and sum(largest[:2]) >= 0.9 * sum(values))
+    return made
