@@ -41,6 +41,7 @@ def test_demo_tells_the_whole_loop_and_every_fact_holds(
         "(raw records) is refused",
         "ana cannot approve her own request: HTTP 403",
         "the gate released it",
+        "is judged again and refused",
         "and names the entry",
         "every one as it must be",
     ):

@@ -266,6 +266,27 @@ async def review(settings: Settings, story: Story, ana: Browser, stella: Browser
         story.must(denied.status in (403, 404), "a release that does not exist is refused plainly")
 
 
+async def remember(story: Story, stella: Browser, asked: Asked) -> None:
+    """Even approved, the small table may not leave now: with the totals that just left, its hidden cells are a subtraction away."""
+    with story.chapter("The gate remembers: judged together with everything that left before"):
+        shown = await _settled(stella, asked.small)
+        if shown["state"] == "in_review":
+            story.say(f"stella approves {asked.small} as well; meanwhile a table over the same people has left")
+            page = await stella.desk_post(
+                f"{GATE}/requests/{asked.small}/approve", {"reason": "Small cells are hidden."}
+            )
+            page.expect(200)
+            shown = await _settled(stella, asked.small)
+        codes = {reason["code"] for reason in shown["reasons"]}
+        story.must(
+            shown["state"] == "refused" and "collides" in codes, f"{asked.small} is judged again and refused", shown
+        )
+        found = [one for item in shown["items"] for one in item["table"]["audit"]["findings"]]
+        for one in found[:2]:
+            low, high = one["interval"]
+            story.say(f"an attacker with both tables knows a hidden cell to lie between {low} and {high}")
+
+
 def _checked_by_a_stranger(settings: Settings, bundle: bytes) -> subprocess.CompletedProcess[str]:
     """What a data owner does: one file of Python, the public key, no network, no package of ours."""
     with tempfile.TemporaryDirectory() as folder:

@@ -35,6 +35,7 @@ async def _play(settings: Settings, story: Story, cast: Cast) -> None:
                 story.must(True, f"{person} signed in at {settings.url}")
         asked = await chapters.work(settings, story, ana, stella)
         await chapters.review(settings, story, ana, stella, asked)
+        await chapters.remember(story, stella, asked)
         await chapters.prove(settings, story, audrey, asked)
 
 
