@@ -25,6 +25,7 @@ from egress_gate.disclosure.tabulation import tabulate
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.ports import EarlierTable
+from egress_gate.verifier.execute import CSV
 from egress_gate.verifier.in_process import Subprocess
 from egress_gate.verifier.port import Limits, TableFile
 from policy_engine.in_process import InProcess
@@ -153,7 +154,7 @@ def _tables(raw: Any, folder: Path) -> list[TableFile]:
 
 
 def _schema(file: TableFile) -> TableSchema:
-    reader = "read_csv(?, header=true, nullstr='', sample_size=-1)" if file.format == "csv" else "read_parquet(?)"
+    reader = f"read_csv(?, {CSV})" if file.format == "csv" else "read_parquet(?)"
     try:
         with duckdb.connect(":memory:") as con:
             rows = con.execute(f"DESCRIBE SELECT * FROM {reader}", [str(file.path)]).fetchall()  # noqa: S608 - a constant

@@ -91,6 +91,7 @@ def _converse(client: docker.DockerClient, container: str, data: bytes, patience
     finally:
         timer.cancel()
         attached.close()
+        raw.close()  # the wrapper leaves the connection open
 
 
 def _streams(raw: socket.socket) -> tuple[bytes, bytes]:

@@ -20,6 +20,10 @@ import duckdb
 
 MAX_JOB = 4 * 1024 * 1024
 MAX_CELLS = 200_000
+# Yes and no, T and F stay the words that they are in the file.
+CSV = (
+    "header=true, nullstr='', sample_size=-1, auto_type_candidates=['BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']"
+)
 
 
 def main() -> int:
@@ -69,6 +73,7 @@ def prepare(con: duckdb.DuckDBPyConnection, tables: list[dict[str, Any]], limits
     """Name the tables, then close the door behind them."""
     con.execute(f"SET memory_limit='{int(limits['memory'])}B'")
     con.execute(f"SET threads={int(limits.get('threads', 2))}")
+    con.execute("SET temp_directory=''")  # nothing of the data is spilled to a disk
     con.execute("SET autoinstall_known_extensions=false")
     con.execute("SET autoload_known_extensions=false")
     con.execute("SET preserve_insertion_order=false")
@@ -89,7 +94,7 @@ def columns(table: dict[str, Any]) -> str:
 def reader(table: dict[str, Any]) -> str:
     path = literal(table["path"])
     if table.get("format", "parquet") == "csv":
-        return f"read_csv({path}, header=true, nullstr='', sample_size=-1)"
+        return f"read_csv({path}, {CSV})"
     return f"read_parquet({path})"
 
 
