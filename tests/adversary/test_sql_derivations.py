@@ -163,9 +163,9 @@ REFUSED = [
     ("WITH x AS (SELECT pay + 1000000 AS p FROM people) SELECT sum(p) FROM x", "computed column p"),
     ("SELECT sum(p) FROM (SELECT if(age = 93, pay, 7) AS p FROM people) AS x", "computed column p"),
     # size
-    (f"SELECT {DEEP} AS k, count(*) FROM people GROUP BY k", "large"),  # noqa: S608
-    (f"SELECT count(*) FROM people WHERE age IN ({', '.join('1' for _ in range(4000))})", "large"),  # noqa: S608
-    (f"SELECT count(*) FROM people WHERE sex = '{'x' * 30000}'", "long"),  # noqa: S608
+    (f"SELECT {DEEP} AS k, count(*) FROM people GROUP BY k", "large"),
+    (f"SELECT count(*) FROM people WHERE age IN ({', '.join('1' for _ in range(4000))})", "large"),
+    (f"SELECT count(*) FROM people WHERE sex = '{'x' * 30000}'", "long"),
     ("SELECT sex, age, pay, bonus, since, age + 1 AS a, age + 2 AS b, count(*) FROM people "
      "GROUP BY CUBE (sex, age, pay, bonus, since, a, b)", "CUBE"),
 ]  # fmt: skip

@@ -68,7 +68,7 @@ def _started(command: list[str], port: int) -> subprocess.Popen[bytes]:
     end = time.monotonic() + 30
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):  # noqa: S310 - loopback
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
                 return process
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.05)

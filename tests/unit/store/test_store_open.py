@@ -1,4 +1,4 @@
-# ruff: noqa: S608 - fixed words only
+
 """Opening a database: what is refused, what is made, who may read it."""
 
 from __future__ import annotations
