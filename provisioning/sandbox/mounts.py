@@ -157,9 +157,9 @@ class SandboxMounts:
         folders.root.chmod(0o700)
         sign(folders.root)
         for path in (folders.serve, folders.inner, folders.home, folders.data, folders.empty):
-            path.mkdir(exist_ok=True, mode=0o755)
+            shown(path)
         for name in order.datasets:
-            (folders.data / name).mkdir(exist_ok=True, mode=0o755)
+            shown(folders.data / name)
 
     def _mount(self, folders: Folders, order: MountOrder) -> None:
         present = set(mounts_below(folders.root))
@@ -274,6 +274,12 @@ def _home_in_use() -> MountFault:
 
 
 # -- what is mounted --------------------------------------------------------------------------------------------------
+def shown(folder: Path) -> None:
+    """Ensure a folder that a sandbox looks into. Its mode is set and not left to the caller's umask, which the hub has narrow."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+
+
 def mounts_below(folder: Path, mountinfo: str | None = None) -> list[Path]:
     """Mount points at or below ``folder``, in the order they were made."""
     text = Path("/proc/self/mountinfo").read_text("utf-8") if mountinfo is None else mountinfo

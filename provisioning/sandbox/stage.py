@@ -26,6 +26,7 @@ from provisioning.sandbox.mounts import (
     mount_command,
     only_user_of,
     overlay_command,
+    shown,
 )
 from provisioning.sandbox.ownership import sign
 from provisioning.sandbox.privilege import Privilege, host_tool, quoted
@@ -46,7 +47,7 @@ class StageMounts:
         folders.root.mkdir(mode=0o700)
         sign(folders.root)
         for path in (folders.serve, folders.inner, folders.home, folders.empty, stage):
-            path.mkdir(mode=0o755)
+            shown(path)
         owner = f"uid={os.geteuid()},gid={os.getegid()}"
         script = [
             mount_command(
@@ -58,7 +59,7 @@ class StageMounts:
         ]
         self._privilege.shell("\n".join(script))
         for name in ("home", "data"):
-            (stage / name).mkdir(mode=0o755)
+            shown(stage / name)
         return self.binds(sandbox_id)
 
     def binds(self, sandbox_id: str) -> list[Bind]:
@@ -82,7 +83,7 @@ class StageMounts:
         script = [mount_command("ext4", f"loop,{SEALED}", str(order.home_image), folders.home)]
         script += [quoted(host_tool("show", folders.home, stage / "home", order.uid, shown_uid))]
         for name, source in sorted(order.datasets.items()):
-            (stage / "data" / name).mkdir(mode=0o755)
+            shown(stage / "data" / name)
             script.append(overlay_command(source, folders.empty, stage / "data" / name))
         with only_user_of(order.home_image):
             self._privilege.shell("\n".join(script))
