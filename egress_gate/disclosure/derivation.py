@@ -6,6 +6,7 @@ only project and filter. That shape is what makes contributors countable: every 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from egress_gate.disclosure.sources import RowSource, read_source, text
 
 DIALECT = "duckdb"
 MAX_SETS = 64
+MAX_WORD, MAX_WORDS = 60, 1200
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,12 @@ class Aggregate:
     parameter: float | None = None  # the quantile
     digits: int | None = None  # round(…, digits)
     of_unit: bool = False  # count(DISTINCT unit): the contributors themselves
+    derived: bool = False  # over a column that a subquery computed, where a condition may hide
 
     @property
     def chooses(self) -> bool:
-        """Whether a condition inside the aggregate leaves some people out."""
-        return self.where is not None or not is_plain(self.argument)
+        """Whether a condition inside the aggregate, or in what it is taken of, may leave some people out."""
+        return self.where is not None or self.derived or not is_plain(self.argument)
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,7 @@ def _projections(select: exp.Select, source: RowSource) -> tuple[tuple[Key, ...]
             aggregates.append(read_aggregate(name, expression, source))
         else:
             check_row_expression(expression, source, "a key")
+            _plain_words([str(n.this) for n in expression.find_all(exp.Literal) if n.is_string])
             keys.append(Key(name, expression))
     return tuple(keys), tuple(aggregates)
 
@@ -287,11 +291,18 @@ def _with_arguments(
         check_row_expression(second, source, func)
         check_measure(second, source, func)
     of_unit = distinct and source.is_unit(argument)
+    if distinct and not of_unit:
+        raise refused(
+            "count(DISTINCT …) over anything but the privacy unit",
+            "How many different values there are tells a single person's value, one question at a time.",
+            "count(DISTINCT id) counts people; GROUP BY the column to see its values.",
+        )
     if not of_unit:
         check_row_expression(argument, source, func)
         if func != "count":
             check_measure(argument, source, func)
-    return Aggregate(name, func, argument, distinct, where, second, parameter, digits, of_unit)
+    derived = any(source.resolve_origin(c) != "table" for c in argument.find_all(exp.Column)) if not of_unit else False
+    return Aggregate(name, func, argument, distinct, where, second, parameter, digits, of_unit, derived)
 
 
 def _grouping_sets(select: exp.Select, keys: tuple[Key, ...], source: RowSource) -> tuple[frozenset[str], ...]:
@@ -409,10 +420,31 @@ def _unique_names(names: list[str]) -> None:
             why="The file that leaves needs one name for each.",
             do="Rename one with AS.",
         )
+    _plain_words(names)
     hidden = [n for n in names if n.startswith("__")]
     if hidden:
         raise refused(
             f"the name {hidden[0]}", "Names that start with two underscores are the gate's own.", "Choose another name."
+        )
+
+
+def _plain_words(words: list[str]) -> None:
+    """Names and labels leave with the table, so they are short and hold nothing invisible. Raises DerivationRefused."""
+    for word in words:
+        visible = all(
+            c.isprintable() and unicodedata.category(c) not in ("Cf", "Cc", "Zl", "Zp", "Co", "Cn") for c in word
+        )
+        if len(word) > MAX_WORD or not visible:
+            raise refused(
+                "a label like this",
+                f"Labels leave with the table: at most {MAX_WORD} visible characters.",
+                "Use a short plain label.",
+            )
+    if sum(len(word) for word in words) > MAX_WORDS:
+        raise refused(
+            "this much text in labels",
+            f"Labels leave with the table: {MAX_WORDS} characters in all.",
+            "Use fewer, shorter labels.",
         )
 
 

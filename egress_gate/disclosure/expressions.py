@@ -32,6 +32,12 @@ def check_row_expression(expression: exp.Expr, source: RowSource, place: str, *,
                 "Only simple types are allowed.",
                 "Cast to integer, double, varchar, date or timestamp.",
             )
+        if isinstance(node, (exp.Mod, exp.IntDiv)) and not _is_number(node.expression):
+            raise refused(
+                "a remainder by something computed",
+                "It fails when that is zero, and a failure tells.",
+                "Divide by a number.",
+            )
         if isinstance(node, exp.In) and (node.args.get("query") or node.args.get("unnest")):
             raise refused("IN with a query", "It could compare single records.", "List the values: IN ('a', 'b').")
         if isinstance(node, exp.Column):
@@ -55,3 +61,8 @@ def _named(node: exp.Expr) -> str:
     if isinstance(node, exp.Func):
         return f"the function {node.sql_name().lower()}"
     return f"the construct {type(node).__name__}"
+
+
+def _is_number(node: exp.Expr) -> bool:
+    literal = node.unnest()
+    return isinstance(literal, exp.Literal) and not literal.is_string and float(literal.this) != 0.0

@@ -95,7 +95,7 @@ def _behind(one: Aggregate, stats: MeasureStats, *, alone: bool) -> list[int]:
     indicator = one.func in MAGNITUDES and abs(stats.top1 * stats.nonzero - stats.total) <= 1e-9 * stats.total
     if one.func != "count" and (one.chooses or indicator):
         groups.append(stats.nonzero)
-    if one.chooses and (not alone or one.func != "count"):
+    if (one.chooses and one.func != "count") or (not alone and (one.chooses or one.argument is not None)):
         groups.append(stats.left_out)
     return groups
 

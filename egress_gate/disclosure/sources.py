@@ -291,13 +291,35 @@ def _join(
     before = list(source.relations)
     _add(source, join.this, catalogue, named)
     new = source.relations[-1]
+    tied: list[set[tuple[str, str]]] = []
     if using:
         for name in using:
-            _equal(source, _column_in(before, name.name), _column_in([new], name.name))
+            tied.append(_equal(source, _column_in(before, name.name), _column_in([new], name.name)))
     elif on is not None:
         for condition in on.flatten() if isinstance(on, exp.And) else [on]:
-            _read_condition(source, condition)
+            tied.append(_read_condition(source, condition))
+    tied = [pair for pair in tied if pair]
+    if side == "LEFT":
+        _require_clear_left_join(tied, new)
+    for pair in tied:
+        _merge(source, pair)
     source.joins.append(exp.Join(**{k: v for k, v in join.args.items() if k in ("side", "kind", "using", "on") and v}))
+
+
+def _require_clear_left_join(tied: list[set[tuple[str, str]]], new: Relation) -> None:
+    """A left join keeps rows for which its condition does not hold: it can tie the new table's people to one older table's,
+    and can never make two older ones the same. Raises DerivationRefused."""
+    if len(tied) > 1 or any(new.alias not in {alias for alias, _ in pair} for pair in tied):
+        raise refused(
+            "a LEFT JOIN that compares people of several tables",
+            "Rows stay for which the comparison does not hold, so nobody would know whose they are.",
+            "Tie the new table to one other: LEFT JOIN b ON b.id = a.id; use JOIN for the rest.",
+        )
+
+
+def _merge(source: RowSource, places: set[tuple[str, str]]) -> None:
+    group = {p for g in source.merged if g & places for p in g} | places
+    source.merged = [g for g in source.merged if not g & places] + [group]
 
 
 def _column_in(relations: list[Relation], name: str) -> tuple[Relation, str]:
@@ -308,7 +330,7 @@ def _column_in(relations: list[Relation], name: str) -> tuple[Relation, str]:
     raise UnknownColumn(f"There is no column {name} to join on.", why="Both sides need it.", do="Use ON a.x = b.y.")
 
 
-def _read_condition(source: RowSource, condition: exp.Expr) -> None:
+def _read_condition(source: RowSource, condition: exp.Expr) -> set[tuple[str, str]]:
     condition = condition.unnest()
     if (
         isinstance(condition, exp.EQ)
@@ -316,13 +338,13 @@ def _read_condition(source: RowSource, condition: exp.Expr) -> None:
         and isinstance(condition.expression, exp.Column)
     ):
         left, right = source.resolve(condition.this), source.resolve(condition.expression)
-        _equal(source, (left, condition.this.name), (right, condition.expression.name))
-        return
+        return _equal(source, (left, condition.this.name), (right, condition.expression.name))
     check_row_expression(condition, source, "ON")
+    return set()
 
 
-def _equal(source: RowSource, left: tuple[Relation, str], right: tuple[Relation, str]) -> None:
-    """Two columns are joined: both carry a unit, or neither does."""
+def _equal(source: RowSource, left: tuple[Relation, str], right: tuple[Relation, str]) -> set[tuple[str, str]]:
+    """Two columns are joined: both carry a unit, or neither does. The two units that the condition makes equal, if it does."""
     carries = [next(f for n, f in r.columns.items() if n.casefold() == name.casefold()) for r, name in (left, right)]
     if carries[0] != carries[1]:
         raise refused(
@@ -331,11 +353,9 @@ def _equal(source: RowSource, left: tuple[Relation, str], right: tuple[Relation,
             "Join unit with unit, or other columns.",
         )
     if not all(carries):
-        return
+        return set()
     places = set()
     for relation, name in (left, right):
         if len(relation.units) == 1 and name.casefold() in {n.casefold() for n in relation.unit_names}:
             places.add((relation.alias, relation.units[0]))
-    if len(places) == 2:
-        group = {p for g in source.merged if g & places for p in g} | places
-        source.merged = [g for g in source.merged if not g & places] + [group]
+    return places if len(places) == 2 else set()

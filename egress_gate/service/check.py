@@ -97,12 +97,12 @@ def _judge(gate: Gate, row: RequestRow, at: datetime) -> tuple[list[Checked], Ve
         earlier = releases.earlier(c, versions)
         audited = releases.release_ids(c, versions)
     parameters = _parameters(gate, sources, wanted)
-    checked = [_check_item(gate, i, sources, earlier, parameters, at) for i in wanted]
+    checked = _check_items(gate, row, wanted, sources, earlier, parameters, at)
     answer = _decide(gate, row, parameters, checked, at)
     verdict = verdict_from(answer.facts["answer"])
     if verdict.obligations.protect and not parameters.get("protect"):
         parameters = {**parameters, "protect": True}
-        checked = [_check_item(gate, i, sources, earlier, parameters, at) for i in wanted]
+        checked = _check_items(gate, row, wanted, sources, earlier, parameters, at)
         answer = _decide(gate, row, parameters, checked, at)
         verdict = verdict_from(answer.facts["answer"])
     against = tuple(sorted(audited))
@@ -128,6 +128,28 @@ def _decide(
     facts = decision_input(row, parameters, [k.judged for k in checked], at)
     answer = gate.engine.query("release/decision", facts)
     return Answered({"input": facts, "answer": answer.result}, answer.engine, answer.policy_digest)
+
+
+def _check_items(
+    gate: Gate,
+    row: RequestRow,
+    wanted: Sequence[Item],
+    sources: Sequence[SourceTable],
+    earlier: Sequence[EarlierTable],
+    parameters: Mapping[str, Any],
+    at: datetime,
+) -> list[Checked]:
+    """Each item judged together with all that left before and with the items before it, which would leave with it."""
+    made: list[Checked] = []
+    before = list(earlier)
+    for item in wanted:
+        one = _check_item(gate, item, sources, before, parameters, at)
+        made.append(one)
+        if one.assessment is not None:
+            table = one.assessment
+            hidden = tuple(dict(c.key) for c in table.cells if c.suppressed is not None)
+            before.append(EarlierTable(0, row.id, item.name, table.canonical_sql, hidden, None, table.versions))
+    return made
 
 
 def _check_item(

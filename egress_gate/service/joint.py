@@ -70,7 +70,28 @@ def joint_audit(
     except _BROKEN as broken:
         releases = {e.release for e in others}
         return JointAudit("not_proven", (_not_proven(releases, type(broken).__name__),))
-    return _told(answer, [e.release for e in used], {*apart, *(e.release for e in mixed)})
+    unclear = {*apart, *(e.release for e in mixed), *_spelt_otherwise(derivation, comparable)}
+    return _told(answer, [e.release for e in used], unclear)
+
+
+def _spelt_otherwise(derivation: Derivation, comparable: Sequence[tuple[EarlierTable, Derivation]]) -> set[int]:
+    """Releases whose figures may be this table's in other words (``sum(pay)`` and ``sum(pay * 1.0)``, a mean and a sum): the audit
+    tells quantities apart by their text, so what it finds safe of these is not proved."""
+    mine = _figures(derivation)
+    return (
+        {one.release for one, read in comparable if (mine or _figures(read)) and mine != _figures(read)}
+        if mine
+        else set()
+    )
+
+
+def _figures(derivation: Derivation) -> set[tuple[str, str]]:
+    """What is not a plain count of rows or people."""
+    return {
+        (one.func, one.argument.sql() if one.argument is not None else "")
+        for one in derivation.aggregates
+        if one.func != "count" or one.chooses
+    }
 
 
 def _tells_twice(derivation: Derivation) -> bool:

@@ -184,7 +184,7 @@ ALLOWED = [
     "SELECT sex, count(*) AS n FROM people GROUP BY sex",
     "SELECT /* '; DROP TABLE people */ sex, count(*) -- hidden\n AS n FROM people GROUP BY sex",
     'SELECT sex AS "a""; DROP TABLE x; --", count(*) AS "n n" FROM people GROUP BY sex',
-    'SELECT sex AS "s\u202ee\u0301x\u200b", count(*) AS "\u041d" FROM people WHERE sex <> \'\u2019; --\' GROUP BY sex',
+    'SELECT sex AS "s\u00e9x\u00df", count(*) AS "\u041d" FROM people WHERE sex <> \'\u2019; --\' GROUP BY sex',
     "SELECT sex, count(*) FROM people WHERE sex = 'it''s' GROUP BY ROLLUP (sex)",
     "SELECT sum(pay), avg(pay / 12), sum(CASE WHEN age > 60 THEN 1 ELSE 0 END) AS old, corr(pay, bonus) FROM people",
     "WITH x AS (SELECT sex, pay * 2 AS p FROM people WHERE age > 3) SELECT sex, avg(p) FROM x GROUP BY sex",
