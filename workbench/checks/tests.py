@@ -57,7 +57,9 @@ def _pytest(settings: Settings, arguments: list[str]) -> tuple[int, int, int]:
     """Exit code, passed, failed or in error."""
     environ = {**os.environ, "GLOVEBOX_HOME": str(settings.home)}
     command = [sys.executable, "-m", "pytest", *arguments]
-    running = subprocess.Popen(command, cwd=CHECKOUT, env=environ, stdout=subprocess.PIPE, text=True, bufsize=1)
+    running = subprocess.Popen(
+        command, cwd=CHECKOUT, env=environ, stdout=subprocess.PIPE, text=True, bufsize=1, umask=0o022
+    )
     last = ""
     if running.stdout is None:
         return 1, 0, 1
