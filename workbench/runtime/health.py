@@ -88,7 +88,7 @@ def _answers(url: str) -> bool:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        return httpx.get(url, timeout=3, trust_env=False, verify=context).status_code < 500
+        return httpx.get(url, timeout=3, trust_env=False, verify=context).status_code < 400
     except httpx.HTTPError:
         return False
 
