@@ -83,7 +83,7 @@ def _public(settings: Settings) -> str:
 
 
 def _answers(url: str) -> bool:
-    """Below 500 counts: it is there. The certificate's name is not ours to check on loopback."""
+    """Only a page or a redirect counts: a proxy without routes answers 404. The certificate's name is not ours to check on loopback."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
