@@ -65,10 +65,20 @@ def _start(settings: Settings) -> None:
     if Path("/run/systemd/system").exists() and shutil.which("systemctl"):
         subprocess.run(["systemctl", "start", "docker"], capture_output=True, check=False)
         return
-    if (pid := Path("/var/run/docker.pid")).exists() and not Path(f"/proc/{pid.read_text().strip()}").exists():
-        pid.unlink()  # left by an engine that was killed
+    _forget_killed(Path("/var/run/docker.pid"), "dockerd")
+    _forget_killed(Path("/var/run/docker/containerd/containerd.pid"), "containerd")
     with (settings.logs / "dockerd.log").open("ab") as log:
         subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def _forget_killed(file: Path, program: str) -> None:
+    """Remove the pid file of an engine that was killed: its number may be another program's by now, and the engine would wait for it."""
+    try:
+        running = Path(f"/proc/{file.read_text('ascii').strip()}/comm").read_text("ascii").strip()
+    except (OSError, ValueError):
+        running = ""
+    if running != program:
+        file.unlink(missing_ok=True)
 
 
 def _wait(settings: Settings) -> str:
