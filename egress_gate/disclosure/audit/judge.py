@@ -294,7 +294,9 @@ def _conclude(case: _Case, system: System, targets: Targets, k: int, bound: Boun
     atoms = system.columns[columns]
     truth = float((row @ system.truth)[0])
     interval = (0.0 if case.floor == 0.0 else truth, bound.value) if sign > 0 else (bound.value, float("inf"))
-    exact = abs(float(system.truth[columns].sum()) - bound.value) < 1e-6 * max(1.0, abs(bound.value))
+    exact = abs(float(system.truth[columns].sum()) - bound.value) < 1e-6 * max(1.0, abs(bound.value)) and (
+        sign < 0 or bound.value <= 1e-6 or not np.isfinite(case.floor) or _is_implied(system, bound, columns)
+    )
     case.findings.append(
         AuditFinding(
             case.name,
@@ -306,6 +308,15 @@ def _conclude(case: _Case, system: System, targets: Targets, k: int, bound: Boun
             already=not needed.new,
         )
     )
+
+
+def _is_implied(system: System, bound: Bound, columns: Ints) -> bool:
+    """Whether the equations add up to the target itself, atoms known to be empty aside: then it is known, not only bounded."""
+    wanted = np.zeros(system.atoms)
+    wanted[columns] = 1.0
+    apart = np.abs(bound.shadow[: system.atoms] - wanted) > 1e-6
+    empty = system.emptied_by[system.columns[: system.atoms]] >= -1
+    return not np.any(apart & ~empty)
 
 
 def _needed(case: _Case, system: System, bound: Bound, row: sparse.csr_matrix, sign: float, limit: float) -> Needed:
