@@ -1,4 +1,3 @@
-
 """Opening a database: what is refused, what is made, who may read it."""
 
 from __future__ import annotations
