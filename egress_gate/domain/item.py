@@ -24,6 +24,10 @@ class Kind(StrEnum):
     FILE = "file"
 
 
+# kinds whose bytes the analyst sends; a request may only name bytes that its own sandbox uploaded
+UPLOADED = frozenset({Kind.FILE})
+
+
 class ItemRefused(Fault):
     """A mechanical mistake in what was asked for; nothing was stored."""
 
@@ -51,13 +55,18 @@ def checked_item(item: Item) -> Item:
         )
     if item.kind is Kind.TABLE:
         _require_sql(item)
-    elif item.blob is None or not _DIGEST.fullmatch(item.blob):
+    if item.kind in UPLOADED:
+        _require_upload(item)
+    return item
+
+
+def _require_upload(item: Item) -> None:
+    if item.blob is None or not _DIGEST.fullmatch(item.blob):
         raise ItemRefused(
             f"The file {item.name} was not uploaded.",
             why="A file in a request is named by the SHA-256 digest that the upload returned.",
             do="Upload the file first, then submit with its digest.",
         )
-    return item
 
 
 def _require_sql(item: Item) -> None:

@@ -6,25 +6,23 @@ reason; a worker that died is found by its lease.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from egress_gate.domain.decision import VERB_FOR, Verdict, verdict_from
-from egress_gate.domain.finding import Finding, Severity
+from egress_gate.domain.finding import Severity
 from egress_gate.domain.item import Item, Kind
 from egress_gate.domain.request import Party, State, Verb, move
-from egress_gate.policy.facts import JudgedItem, decision_input, parameters_input
-from egress_gate.render.preview import assessment_json
+from egress_gate.policy.facts import decision_input, parameters_input
 from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.gate import Gate
-from egress_gate.service.manual import file_findings
-from egress_gate.service.ports import Assessment, EarlierTable, Question, SourceTable
+from egress_gate.service.lanes import Checked, LaneContext, lane_of
+from egress_gate.service.ports import EarlierTable, SourceTable
 from egress_gate.service.risk import risk_of
 from egress_gate.store import catalogue, releases, requests
-from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, canonical
+from egress_gate.store.requests import DecisionRow, RequestRow, canonical
 from installation.fault import Fault
 from ledger.entry import Entry
 from policy_engine import PolicyUnavailable
@@ -32,15 +30,6 @@ from store.clock import stamp
 from store.database import Transaction
 
 _GATE = [Party.GATE]
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One item after its check: the row to store and the facts for policy."""
-
-    row: CheckRow
-    judged: JudgedItem
-    assessment: Assessment | None = None
 
 
 class LostLease(Exception):
@@ -143,79 +132,14 @@ def _check_items(
     made: list[Checked] = []
     before = list(earlier)
     for item in wanted:
-        one = _check_item(gate, item, sources, before, parameters, at)
+        context = LaneContext(tuple(sources), parameters, tuple(before), at)
+        one = lane_of(item.kind).check(gate, item, context)
         made.append(one)
         if one.assessment is not None:
             table = one.assessment
             hidden = tuple(dict(c.key) for c in table.cells if c.suppressed is not None)
             before.append(EarlierTable(0, row.id, item.name, table.canonical_sql, hidden, None, table.versions))
     return made
-
-
-def _check_item(
-    gate: Gate,
-    item: Item,
-    sources: Sequence[SourceTable],
-    earlier: Sequence[EarlierTable],
-    parameters: Mapping[str, Any],
-    at: datetime,
-) -> Checked:
-    if item.kind is Kind.TABLE and item.sql is not None:
-        return _check_table(gate, item, item.sql, sources, earlier, parameters, at)
-    findings = file_findings(gate, item, sources, parameters)
-    lineage = tuple(sorted({t.version for t in sources}))
-    row = CheckRow(item.name, findings, None, None, lineage, None, (), stamp(at), {})
-    return Checked(row, JudgedItem(item, tuple(sources), findings, completed=True, protected=False))
-
-
-def _check_table(
-    gate: Gate,
-    item: Item,
-    sql: str,
-    sources: Sequence[SourceTable],
-    earlier: Sequence[EarlierTable],
-    parameters: Mapping[str, Any],
-    at: datetime,
-) -> Checked:
-    question = Question(
-        name=item.name,
-        sql=sql,
-        sources=tuple(sources),
-        parameters=parameters,
-        earlier=tuple(earlier),
-        expected=_expected(gate, item),
-        protect=parameters.get("protect") is True,
-    )
-    try:
-        made = gate.recomputer.assess(question)
-    except RecomputerAway:
-        raise
-    except Fault as fault:
-        return _refused_by_parser(item, sources, fault, at)
-    used = tuple(t for t in sources if t.version in made.versions)
-    facts = assessment_json(made)
-    digest = gate.blobs.put(canonical(facts).encode())
-    row = CheckRow(
-        item.name, made.findings, digest, digest, made.versions, made.canonical_sql, (), stamp(at), dict(made.seconds)
-    )
-    judged = JudgedItem(item, used, made.findings, made.completed, made.protected, made.canonical_sql)
-    return Checked(row, judged, made)
-
-
-def _refused_by_parser(item: Item, sources: Sequence[SourceTable], fault: Fault, at: datetime) -> Checked:
-    """The catalogue changed since submit, or the verifier refuses what the parser let through: a failed check."""
-    findings = (Finding("derivation_refused", Severity.FAIL, 0, {"what": fault.what, "code": fault.code}),)
-    lineage = tuple(sorted({t.version for t in sources}))
-    row = CheckRow(item.name, findings, None, None, lineage, None, (), stamp(at), {})
-    return Checked(row, JudgedItem(item, tuple(sources), findings, completed=True, protected=False))
-
-
-def _expected(gate: Gate, item: Item) -> Mapping[str, Any] | None:
-    """The figures the analyst says they got, if they sent any."""
-    if item.blob is None:
-        return None
-    loaded: Mapping[str, Any] = json.loads(gate.blobs.read(item.blob))
-    return loaded
 
 
 def _conclude(

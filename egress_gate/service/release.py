@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 
-from egress_gate.domain.item import Kind
 from egress_gate.domain.request import Party, State, Verb, move
 from egress_gate.render.bundle import Part, members_of
 from egress_gate.render.certificate import certificate_facts
-from egress_gate.render.table import table_from_assessment
 from egress_gate.service.check import LostLease
 from egress_gate.service.gate import Gate
+from egress_gate.service.lanes import lane_of
 from egress_gate.store import catalogue, releases, requests
 from egress_gate.store.releases import PublishedItem
 from egress_gate.store.requests import CheckRow, RequestRow
@@ -56,19 +54,14 @@ def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
         items = requests.items(c, row.id, row.revision)
     if _overtaken(gate, checks):
         return _recheck(gate, row, at)
-    files, published = [], []
-    kinds = {i.name: i for i in items}
+    files: list[Part] = []
+    published: list[PublishedItem] = []
+    wanted = {i.name: i for i in items}
     for check in checks:
-        item = kinds[check.item]
-        if item.kind is Kind.TABLE and check.protected is not None:
-            assessment = json.loads(gate.blobs.read(check.protected))
-            table = table_from_assessment(assessment)
-            files += [Part(f"{check.item}.csv", table.csv()), Part(f"{check.item}.parquet", table.parquet())]
-            published.append(
-                PublishedItem(check.item, check.lineage, check.canonical_sql or "", table.suppressed_keys(), None)
-            )
-        elif item.blob is not None:
-            files.append(Part(check.item, gate.blobs.read(item.blob)))
+        item = wanted[check.item]
+        out = lane_of(item.kind).leaving(gate, item, check)
+        files += out.parts
+        published += out.published
     return _let_go(gate, row, checks, files, published, at)
 
 

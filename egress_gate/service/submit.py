@@ -10,12 +10,13 @@ from datetime import datetime
 from sqlalchemy import insert, select
 
 from egress_gate.domain.decision import Obligations, Outcome, Reason
-from egress_gate.domain.item import Item, Kind, checked_items, checked_texts
+from egress_gate.domain.item import UPLOADED, Item, checked_items, checked_texts
 from egress_gate.domain.request import Party, State, Verb, move, request_name
 from egress_gate.domain.review import parties_of
 from egress_gate.policy.facts import Person
 from egress_gate.service.errors import Conflict, NotAllowed, NotFound, SandboxUnknown
 from egress_gate.service.gate import Gate
+from egress_gate.service.lanes import lane_of
 from egress_gate.service.ports import SourceTable
 from egress_gate.service.reading import permission_in_project, permission_on, visible
 from egress_gate.store import catalogue, requests
@@ -28,8 +29,6 @@ from store.clock import stamp
 from store.database import Transaction
 
 ANALYST = frozenset({"analysts"})
-# What parsing refuses because it was mistyped; anything else it refuses is an attempt worth recording.
-MECHANICAL = frozenset({"sql-syntax", "unknown-table", "unknown-column", "ambiguous-table", "item-refused"})
 
 
 class RefusedAtOnce(Fault):
@@ -214,7 +213,7 @@ def _require_member(gate: Gate, who: Caller, at: datetime) -> None:
 
 def _require_own_uploads(gate: Gate, sandbox: str, wanted: Sequence[Item]) -> None:
     with gate.store.read() as c:
-        foreign = [i.name for i in wanted if i.kind is Kind.FILE and not _uploaded(c, sandbox, i.blob or "")]
+        foreign = [i.name for i in wanted if i.kind in UPLOADED and not _uploaded(c, sandbox, i.blob or "")]
     if foreign:
         raise NotAllowed(
             f"The file {foreign[0]} was not uploaded from this sandbox.",
@@ -224,16 +223,11 @@ def _require_own_uploads(gate: Gate, sandbox: str, wanted: Sequence[Item]) -> No
 
 
 def _refusal(gate: Gate, wanted: Sequence[Item], sources: Sequence[SourceTable]) -> Reason | None:
-    """None when every table parses. Raises the Fault of a mechanical mistake."""
+    """The first item's reason, or None. Raises the Fault of a mechanical mistake."""
     for item in wanted:
-        if item.kind is not Kind.TABLE or item.sql is None:
-            continue
-        try:
-            gate.recomputer.parse(item.sql, sources)
-        except Fault as fault:
-            if fault.code in MECHANICAL:
-                raise
-            return Reason(fault.code, f"{item.name}: {fault.what} {fault.why}", fault.do)
+        reason = lane_of(item.kind).refusal(gate, item, sources)
+        if reason is not None:
+            return reason
     return None
 
 
