@@ -99,6 +99,8 @@ def run_cell(page: Page, code: str, shown: str) -> None:
 def test_analyst_works_in_a_notebook_and_asks_for_a_release(lab: Page) -> None:
     lab.click(".jp-LauncherCard[data-category=Notebook]")
     lab.wait_for_selector(".jp-Notebook .cm-content", timeout=60_000)
+    # JupyterLab drops a cell that is run while it has no kernel yet, here as in any other Jupyter
+    lab.wait_for_selector("#jp-main-statusbar >> text=Python 3 (ipykernel) | Idle", timeout=60_000)
     run_cell(lab, "import glovebox\nprint(glovebox.sql('SELECT count(*) AS n FROM visits'))", "400")
     run_cell(
         lab,
