@@ -14,6 +14,7 @@ from provisioning.sandbox.hardening import (
     LABEL_HOME,
     LABEL_ROLE,
     LABEL_SANDBOX,
+    OWN_KERNEL,
     QUIET_ENTRYPOINT,
     SERVER,
     Bind,
@@ -22,7 +23,6 @@ from provisioning.sandbox.hardening import (
     home_label,
     profile,
 )
-from provisioning.sandbox.isolation import OWN_KERNEL
 from provisioning.sandbox.privilege import Privilege, host_tool, run_all
 
 

@@ -94,6 +94,9 @@ MASKED_PATHS: tuple[str, ...] = (
     "/sys/module",
     "/sys/power",
 )
+# Runtimes with a kernel of their own between the sandbox and the host's. Their processes are not the container's.
+RUNSC = "runsc"
+OWN_KERNEL = (RUNSC, "kata", "kata-runtime", "io.containerd.kata.v2")
 READONLY_PATHS: tuple[str, ...] = ("/proc/sys", "/sys/fs/cgroup")
 CPU_PERIOD = 100_000
 

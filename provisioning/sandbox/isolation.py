@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.sandbox.errors import IsolationDrift
-from provisioning.sandbox.hardening import CPU_PERIOD, Bind, HardeningProfile
+from provisioning.sandbox.facts import Fact, listed
+from provisioning.sandbox.gvisor import OWN_VIEW, observe_sentry, sentry_facts
+from provisioning.sandbox.hardening import CPU_PERIOD, OWN_KERNEL, RUNSC, Bind, HardeningProfile
 from provisioning.sandbox.kernel import Mount, Observed, observe
 from provisioning.sandbox.mounts import DATA, HOME
 from provisioning.sandbox.privilege import Privilege
@@ -28,24 +30,6 @@ _ENGINE_POINTS: dict[str, frozenset[str]] = {
 _READ_ONLY_POINTS = ("/", "/sys", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 _SEALED = frozenset({"nosuid", "nodev", "noexec"})
 _PRIVATE_ENVIRONMENT = ("JUPYTERHUB_", "JPY_", "OPA_", "DATABASE_URL", "DOCKER_")
-# Processes of a runtime with its own kernel (gVisor, Kata) are that runtime's; the container's own are not visible.
-OWN_KERNEL = ("runsc", "kata", "kata-runtime", "io.containerd.kata.v2")
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One thing that must be so: its name, what the profile says, what was observed."""
-
-    name: str
-    expected: str
-    observed: str
-
-    @property
-    def holds(self) -> bool:
-        return self.expected == self.observed
-
-    def described(self) -> dict[str, Any]:
-        return {"name": self.name, "expected": self.expected, "observed": self.observed, "holds": self.holds}
 
 
 @dataclass(frozen=True)
@@ -97,6 +81,9 @@ def verify(
             facts += process_facts(profile, observed, uid)
             facts += limit_facts(profile, observed)
             facts += mount_facts(profile, observed, [*binds, *appeared])
+        elif profile.runtime == RUNSC:
+            sentry = observe_sentry(privilege, pid, str(inspected.get("Id")), observed)
+            facts += sentry_facts(profile, observed, sentry, uid, [*binds, *appeared])
     return Proof(tuple(facts), profile.digest, profile.runtime)
 
 
@@ -121,21 +108,21 @@ def engine_facts(
     yield Fact("image digest", image_id, str(inspected.get("Image")))
     yield Fact("user", f"{uid}:{uid}", str(config.get("User")))
     yield Fact("network mode", "none", str(host.get("NetworkMode")))
-    yield Fact("published ports", "none", _listed(host.get("PortBindings") or {}))
+    yield Fact("published ports", "none", listed(host.get("PortBindings") or {}))
     yield Fact("privileged", "False", str(host.get("Privileged")))
-    yield Fact("capabilities dropped", "ALL", _listed(host.get("CapDrop") or []))
-    yield Fact("capabilities added", "none", _listed(host.get("CapAdd") or []))
-    yield Fact("devices", "none", _listed([str(device) for device in host.get("Devices") or []]))
+    yield Fact("capabilities dropped", "ALL", listed(host.get("CapDrop") or []))
+    yield Fact("capabilities added", "none", listed(host.get("CapAdd") or []))
+    yield Fact("devices", "none", listed([str(device) for device in host.get("Devices") or []]))
     yield Fact("read-only root", "True", str(host.get("ReadonlyRootfs")))
     yield Fact("runtime", profile.runtime, str(host.get("Runtime")))
     yield Fact("host process namespace", "", str(host.get("PidMode") or ""))
     yield Fact("ipc namespace", "private", str(host.get("IpcMode")))
     yield Fact("security options", _seccomp_fact(profile.seccomp_json), _security(host.get("SecurityOpt") or []))
-    yield Fact("masked paths", _listed(profile.masked_paths), _listed(host.get("MaskedPaths") or []))
+    yield Fact("masked paths", listed(profile.masked_paths), listed(host.get("MaskedPaths") or []))
     yield Fact("log size", "json-file 1m 2", _log(host.get("LogConfig") or {}))
-    yield Fact("bound folders", _listed(bind.target for bind in binds), _listed(_targets(inspected)))
+    yield Fact("bound folders", listed(bind.target for bind in binds), listed(_targets(inspected)))
     secrets = [name for name in _names(config.get("Env") or []) if name.startswith(_PRIVATE_ENVIRONMENT)]
-    yield Fact("hub credentials in the environment", "none", _listed(secrets))
+    yield Fact("hub credentials in the environment", "none", listed(secrets))
 
 
 def _seccomp_fact(profile_json: str) -> str:
@@ -164,15 +151,12 @@ def _names(environment: Sequence[str]) -> list[str]:
     return [entry.split("=", 1)[0] for entry in environment]
 
 
-def _listed(values: Any) -> str:
-    return ",".join(sorted(str(value) for value in values)) or "none"
-
-
 # -- what the kernel says ---------------------------------------------------------------------------------------------
 def network_facts(profile: HardeningProfile, observed: Observed) -> Iterator[Fact]:
     yield Fact("network interfaces", ",".join(profile.interfaces), ",".join(observed.interfaces))
     yield Fact("routes", "0", str(observed.routes))
-    yield Fact("namespaces shared with the host", "none", _listed(observed.shared_namespaces))
+    excused = OWN_VIEW if profile.runtime == RUNSC else frozenset()
+    yield Fact("namespaces shared with the host", "none", listed(set(observed.shared_namespaces) - excused))
 
 
 def process_facts(profile: HardeningProfile, observed: Observed, uid: int) -> Iterator[Fact]:
@@ -216,11 +200,12 @@ def cgroup_facts(profile: HardeningProfile, observed: Observed) -> Iterator[Fact
         wanted = {
             "pids.max": str(profile.pids),
             "memory.limit_in_bytes": str(profile.memory),
-            "memory.swappiness": "0",
             "cpu.cfs_quota_us": str(profile.cpu_quota),
             "cpu.cfs_period_us": str(CPU_PERIOD),
         }
-        if "memory.memsw.limit_in_bytes" in observed.cgroup:  # absent where the kernel does not account for swap
+        if profile.runtime != RUNSC:  # which leaves it as it is: there the limit on memory and swap together must stand
+            wanted["memory.swappiness"] = "0"
+        if profile.runtime == RUNSC or "memory.memsw.limit_in_bytes" in observed.cgroup:  # no file: swap is not counted
             wanted["memory.memsw.limit_in_bytes"] = str(profile.memory)
     for name, value in wanted.items():
         seen = observed.cgroup.get(name, "unknown")
@@ -234,13 +219,13 @@ def mount_facts(profile: HardeningProfile, observed: Observed, binds: Sequence[B
     by_point = {mount.point: mount for mount in observed.mounts}  # the last one at a point is the one in force
     known = set(_ENGINE_POINTS) | set(_READ_ONLY_POINTS) | set(profile.tmpfs) | {bind.target for bind in binds}
     strangers = [mount.point for mount in observed.mounts if mount.point not in known and not _cover(profile, mount)]
-    yield Fact("unknown mounts", "none", _listed(set(strangers)))
+    yield Fact("unknown mounts", "none", listed(set(strangers)))
     for point in _READ_ONLY_POINTS:
         if point in by_point or point in ("/", "/sys"):
             yield Fact(f"{point} read-only", "yes", _yes(by_point.get(point), read_only=True))
     for point, kinds in _ENGINE_POINTS.items():
         mount = by_point.get(point)
-        yield Fact(f"{point} kind", _listed(kinds), mount.kind if mount else "absent")
+        yield Fact(f"{point} kind", listed(kinds), mount.kind if mount else "absent")
     terminals = by_point.get("/dev/pts")
     yield Fact("terminals", f"max={profile.terminals}", _option(terminals, "max="))
     for point in profile.tmpfs:
@@ -273,7 +258,7 @@ def _cover(profile: HardeningProfile, mount: Mount) -> bool:
 def _sealed(mount: Mount | None, point: str, options: set[str], kind: str | None) -> Iterator[Fact]:
     flags = mount.flags if mount else frozenset()
     missing = sorted(_SEALED - flags) + sorted(options - (mount.options if mount else frozenset()))
-    yield Fact(f"{point} flags missing", "none", _listed(missing))
+    yield Fact(f"{point} flags missing", "none", listed(missing))
     if kind:
         yield Fact(f"{point} kind", kind, mount.kind if mount else "absent")
 

@@ -25,8 +25,7 @@ from installation.fault import Fault
 from installation.settings import Settings
 from provisioning.sandbox.containers import Containers
 from provisioning.sandbox.errors import HandshakeFault
-from provisioning.sandbox.hardening import Bind
-from provisioning.sandbox.isolation import OWN_KERNEL
+from provisioning.sandbox.hardening import OWN_KERNEL, Bind
 from provisioning.sandbox.mounts import Folders, SandboxMounts
 from provisioning.sandbox.stage import StageMounts
 

@@ -120,6 +120,17 @@ def read_files(privilege: Privilege, paths: Sequence[str]) -> dict[str, str]:
     return dict(zip(parts[0::2], parts[1::2], strict=False))
 
 
+def read_arguments(privilege: Privilege, pids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """The arguments with which processes were started; one that is gone is left out. The first is a program's name."""
+    script = "\n".join(
+        f"printf '{pid}\\0'; tr '\\000' '\\037' </proc/{pid}/cmdline || true; printf '\\0'" for pid in pids
+    )
+    parts = privilege.shell(script).split("\0") if pids else []
+    return {
+        int(pid): tuple(text.split("\x1f")[:-1]) for pid, text in zip(parts[0::2], parts[1::2], strict=False) if text
+    }
+
+
 def read_links(privilege: Privilege, paths: Sequence[str]) -> dict[str, str]:
     """Targets of links such as ``/proc/1/ns/net``; one that cannot be read is left out."""
     if isinstance(privilege, AsRoot):
