@@ -130,7 +130,27 @@ def parse(sql: str, catalogue: Mapping[str, TableSchema]) -> Derivation:
 
     Raises SqlSyntax, UnknownTable, UnknownColumn, or DerivationRefused, which names the construct and the nearest allowed.
     """
-    select = _one_select(sql)
+    select = one_select(sql)
+    refuse_parts(select)
+    source = read_source(select, catalogue)
+    where = select.args.get("where")
+    if where is not None:
+        check_row_expression(where.this, source, "WHERE")
+    keys, aggregates = _projections(select, source)
+    sets = _grouping_sets(select, keys, source)
+    if not aggregates:
+        raise refused(
+            "a table without an aggregate",
+            "It would show records, not statistics.",
+            "Add count(*) or sum(column), and GROUP BY the keys.",
+        )
+    _unique_names([*(k.name for k in keys), *(a.name for a in aggregates)])
+    where_expression = where.this if where is not None else None
+    return Derivation(source, where_expression, keys, sets, aggregates, _order(select, keys), source.tables())
+
+
+def refuse_parts(select: exp.Select) -> None:
+    """Raises DerivationRefused for a clause that no statement to the gate may have."""
     for part, label in (
         ("limit", "LIMIT"),
         ("offset", "OFFSET"),
@@ -151,24 +171,10 @@ def parse(sql: str, catalogue: Mapping[str, TableSchema]) -> Derivation:
     ):
         if select.args.get(part):
             raise _refuse_part(label)
-    source = read_source(select, catalogue)
-    where = select.args.get("where")
-    if where is not None:
-        check_row_expression(where.this, source, "WHERE")
-    keys, aggregates = _projections(select, source)
-    sets = _grouping_sets(select, keys, source)
-    if not aggregates:
-        raise refused(
-            "a table without an aggregate",
-            "It would show records, not statistics.",
-            "Add count(*) or sum(column), and GROUP BY the keys.",
-        )
-    _unique_names([*(k.name for k in keys), *(a.name for a in aggregates)])
-    where_expression = where.this if where is not None else None
-    return Derivation(source, where_expression, keys, sets, aggregates, _order(select, keys), source.tables())
 
 
-def _one_select(sql: str) -> exp.Select:
+def one_select(sql: str) -> exp.Select:
+    """The one SELECT that ``sql`` is. Raises SqlSyntax or DerivationRefused."""
     if len(sql) > MAX_SQL:
         raise refused(
             "a statement this long",
@@ -235,7 +241,7 @@ def _projections(select: exp.Select, source: RowSource) -> tuple[tuple[Key, ...]
             aggregates.append(read_aggregate(name, expression, source))
         else:
             check_row_expression(expression, source, "a key")
-            _plain_words([str(n.this) for n in expression.find_all(exp.Literal) if n.is_string])
+            plain_words([str(n.this) for n in expression.find_all(exp.Literal) if n.is_string])
             keys.append(Key(name, expression))
     return tuple(keys), tuple(aggregates)
 
@@ -420,7 +426,7 @@ def _unique_names(names: list[str]) -> None:
             why="The file that leaves needs one name for each.",
             do="Rename one with AS.",
         )
-    _plain_words(names)
+    plain_words(names)
     hidden = [n for n in names if n.startswith("__")]
     if hidden:
         raise refused(
@@ -428,7 +434,7 @@ def _unique_names(names: list[str]) -> None:
         )
 
 
-def _plain_words(words: list[str]) -> None:
+def plain_words(words: list[str]) -> None:
     """Names and labels leave with the table, so they are short and hold nothing invisible. Raises DerivationRefused."""
     for word in words:
         visible = all(

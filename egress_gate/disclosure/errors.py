@@ -5,6 +5,7 @@ Fault
 ├── UnknownTable        a relation that is not granted
 ├── UnknownColumn       a column that the relation does not have
 ├── DerivationRefused   a construct outside the allow-list; names it and the nearest that is allowed
+├── FormulaRefused      a regression's formula outside its small language
 └── JudgementFault      a case that cannot be judged at all
 """
 
@@ -27,6 +28,10 @@ class UnknownColumn(Fault):
 
 class DerivationRefused(Fault):
     code = "derivation-refused"
+
+
+class FormulaRefused(Fault):
+    code = "formula-refused"
 
 
 class JudgementFault(Fault):
