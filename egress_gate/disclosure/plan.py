@@ -4,6 +4,9 @@ Contributions are first summed to one number for each unit and cell, so that a p
 contributor with one contribution; joins that multiply rows multiply nothing here. Contributions are absolute (ABS, DataLab output rules),
 so that a negative value cannot hide dominance. Where a row may belong to several units (several datasets joined), each kind of
 unit is measured by itself and the rules take the worst.
+
+The rows are read once, into the finest cells; margins are added up from these. Where the data show that no unit has two rows, a row is
+a person and the cells already hold every contribution (`rollup`); otherwise people are added up first (`contributions`).
 """
 
 from __future__ import annotations
@@ -13,14 +16,28 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from egress_gate.disclosure.catalogue import ROW
-from egress_gate.disclosure.derivation import DIALECT, Aggregate, Derivation
+from egress_gate.disclosure.contributions import by_unit
+from egress_gate.disclosure.derivation import DIALECT, Derivation
+from egress_gate.disclosure.rollup import Cells, measured_rows, rolled_values
 
-NUMERIC = frozenset({"sum", "avg", "stddev", "variance", "median", "quantile", "min", "max", "corr"})
+INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """Statements that make temporary tables: ``then`` where the tests prove it, else ``otherwise``.
+
+    Each test is a query of one yes, no or NULL (unknown); the first that knows decides. Without tests ``then`` is right.
+    """
+
+    then: tuple[str, ...]
+    otherwise: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``values`` computes the table, ``statistics`` one query for each kind of privacy unit. Columns by position:
+    """``values`` computes the table, ``statistics`` one query for each kind of privacy unit, after ``steps``. Columns by position:
 
     values: keys, ``g`` bits (1: totalled over), aggregates. statistics: keys, bits, rows, units, then for each aggregate: units with a
     value, non-missing rows, total of absolute contributions, list of the two largest, units with another contribution than zero,
@@ -29,99 +46,55 @@ class Plan:
 
     values: str
     statistics: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
 
 
 def plan(derivation: Derivation) -> Plan:
     """Both kinds of statement for ``derivation``, regenerated from its parts."""
     units = derivation.source.units()
-    return Plan(
-        derivation.select(hidden=True).sql(dialect=DIALECT),
-        tuple(_statistics(derivation, unit) for unit in units),
-    )
+    rolled = rolled_values(derivation, "cells")
+    values = rolled or derivation.select(hidden=True).sql(dialect=DIALECT)
+    valued = Cells(derivation, values=rolled is not None)
+    if len(units) == 1:
+        steps = [_one_kind(derivation, units[0], rolled is not None)]
+    else:
+        steps = [Step((valued.create("cells"),))]
+        steps += [_kind(derivation, unit, number) for number, unit in enumerate(units)]
+    statistics = tuple(f"SELECT * FROM people{n}" for n in range(len(units)))  # noqa: S608 - our own names
+    return Plan(values, statistics, tuple(steps))
 
 
-def _statistics(derivation: Derivation, unit: exp.Column) -> str:
-    keys = [f"k{i}" for i in range(len(derivation.keys))]
-    measures = [f"m{i}" for i in range(len(derivation.aggregates))]
-    base = exp.Select()
-    for name, key in zip(keys, derivation.keys, strict=True):
-        base = base.select(exp.alias_(key.expression.copy(), name), copy=False)
-    for name, argument in zip(measures, (_argument(a) for a in derivation.aggregates), strict=True):
-        base = base.select(exp.alias_(argument, name), copy=False)
-    base = derivation.source.into(base.select(exp.alias_(unit.copy(), "u"), copy=False))
-    if derivation.where is not None:
-        base = base.where(derivation.where.copy(), copy=False)
-    sets = [
-        [keys[i] for i, key in enumerate(derivation.keys) if key.name in chosen] for chosen in derivation.grouping_sets
+def _one_kind(derivation: Derivation, unit: exp.Column, valued: bool) -> Step:
+    """One pass for the values and for who stands behind them."""
+    both = Cells(derivation, values=valued, rows=True).create("cells")
+    then = (both, measured_rows(derivation, "cells", "people0"))
+    if _certain(derivation):
+        return Step(then)
+    alone = Cells(derivation, values=valued).create("cells")
+    return Step(then, (alone, *by_unit(derivation, unit, 0)), _tests(derivation, unit))
+
+
+def _kind(derivation: Derivation, unit: exp.Column, number: int) -> Step:
+    rows = Cells(derivation, rows=True).create(f"rows{number}")
+    then = (rows, measured_rows(derivation, f"rows{number}", f"people{number}"))
+    return Step(then, by_unit(derivation, unit, number), _tests(derivation, unit))
+
+
+def _certain(derivation: Derivation) -> bool:
+    """Each row is its own unit by definition, and nothing has multiplied the rows."""
+    relations = derivation.source.relations
+    joined = len(relations) > 1 or any(r.expression.find(exp.Join) is not None for r in relations)
+    return not joined and all(t.unit is None for t in derivation.tables)
+
+
+def _tests(derivation: Derivation, unit: exp.Column) -> tuple[str, ...]:
+    """Whether no unit has two of the rows. Counting by bits is exact and cheap, but cannot be done with every column."""
+    rows = Cells(derivation, unit=unit).base(measures=False)
+    own = next((t for t in derivation.tables if t.unit == unit.name), None)
+    tests = [
+        "SELECT CASE WHEN count(u) < count(*) OR approx_count_distinct(u) < 0.8 * count(u) THEN false END",
+        "SELECT count(u) = count(DISTINCT u)",
     ]
-    chosen = frozenset(m for m, a in zip(measures, derivation.aggregates, strict=True) if a.chooses)
-    if unit.name == ROW:
-        return _by_row(base.sql(dialect=DIALECT), keys, measures, sets, chosen)
-    return _by_unit(base.sql(dialect=DIALECT), keys, measures, sets, chosen)
-
-
-def _argument(one: Aggregate) -> exp.Expr:
-    """What a row contributes to an aggregate: its argument where the filter keeps it, else nothing."""
-    argument: exp.Expr = exp.Literal.number(1)
-    if one.argument is not None:
-        argument = one.argument.copy()
-    if one.func in NUMERIC:
-        argument = exp.TryCast(this=argument, to=exp.DataType.build("DOUBLE"))
-    elif one.argument is not None:
-        argument = exp.If(this=exp.Not(this=exp.Is(this=argument, expression=exp.Null())), true=exp.Literal.number(1))
-    if one.where is not None:
-        argument = exp.If(this=one.where.copy(), true=argument)
-    return argument
-
-
-def _grouping(sets: list[list[str]], more: str = "") -> str:
-    if not any(sets) and not more and len(sets) == 1:
-        return ""
-    listed = ", ".join("(" + ", ".join([*chosen, *([more] if more else [])]) + ")" for chosen in sets)
-    return f" GROUP BY GROUPING SETS ({listed})"
-
-
-def _bits(keys: list[str]) -> list[str]:
-    return [f"GROUPING({key}) AS g_{key}" for key in keys]
-
-
-def _left_out(measure: str, chosen: frozenset[str]) -> str:
-    """Rows that a value leaves out: those without one, and where a condition may hide, those that contribute nothing."""
-    return f"coalesce({measure}, 0) = 0" if measure in chosen else f"{measure} IS NULL"
-
-
-def _by_row(base: str, keys: list[str], measures: list[str], sets: list[list[str]], chosen: frozenset[str]) -> str:
-    shown = [*keys, *_bits(keys), "count(*) AS n_rows", "count(*) AS units"]
-    for m in measures:
-        shown += [
-            f"count({m}) AS u_{m}",
-            f"count({m}) AS n_{m}",
-            f"sum(abs({m})) AS t_{m}",
-            f"max(abs({m}), 2) AS x_{m}",
-            f"count(*) FILTER (WHERE {m} <> 0) AS z_{m}",
-            f"count(*) FILTER (WHERE {_left_out(m, chosen)}) AS l_{m}",
-        ]
-    return f"WITH base AS ({base}) SELECT {', '.join(shown)} FROM base{_grouping(sets)}"  # noqa: S608 - regenerated by us
-
-
-def _by_unit(base: str, keys: list[str], measures: list[str], sets: list[list[str]], chosen: frozenset[str]) -> str:
-    inner = [*keys, *_bits(keys), "u", "count(*) AS r"]
-    for m in measures:
-        inner += [f"sum({m}) AS s_{m}", f"count({m}) AS c_{m}"]
-        inner.append(f"count(*) FILTER (WHERE {_left_out(m, chosen)}) AS o_{m}")
-    bits = [f"g_{key}" for key in keys]
-    outer = [*keys, *bits, "CAST(sum(r) AS BIGINT) AS n_rows", "count(u) AS units"]
-    for m in measures:
-        outer += [
-            f"count(*) FILTER (WHERE c_{m} > 0 AND u IS NOT NULL) AS u_{m}",
-            f"CAST(sum(c_{m}) AS BIGINT) AS n_{m}",
-            f"sum(abs(s_{m})) AS t_{m}",
-            f"max(abs(s_{m}), 2) AS x_{m}",
-            f"count(*) FILTER (WHERE s_{m} <> 0 AND u IS NOT NULL) AS z_{m}",
-            f"count(*) FILTER (WHERE o_{m} > 0 AND u IS NOT NULL) AS l_{m}",
-        ]
-    group = f" GROUP BY {', '.join([*keys, *bits])}" if keys else ""
-    return (
-        f"WITH base AS ({base}), per_unit AS (SELECT {', '.join(inner)} FROM base{_grouping(sets, 'u')}) "  # noqa: S608
-        f"SELECT {', '.join(outer)} FROM per_unit{group}"
-    )
+    if unit.name != ROW and own is not None and own.columns[unit.name].upper() in INTEGERS:
+        tests.insert(0, "SELECT count(u) = count(*) AND count(u) = bit_count(bitstring_agg(u))")
+    return tuple(f"{test} FROM ({rows})" for test in tests)

@@ -58,6 +58,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     try:
         prepare(con, job["tables"], limits)
         loaded = time.perf_counter()
+        for one in job.get("steps", []):
+            take(con, one)
         values = fetch(con, job["values"], int(limits["cells"]))
         valued = time.perf_counter()
         statistics = [fetch(con, one, int(limits["cells"])) for one in job["statistics"]]
@@ -85,6 +87,26 @@ def prepare(con: duckdb.DuckDBPyConnection, tables: list[dict[str, Any]], limits
         con.execute(f"CREATE VIEW {name} AS SELECT {columns(table)} FROM {reader(table)}")  # noqa: S608 - quoted names
     con.execute("SET enable_external_access=false")
     con.execute("SET lock_configuration=true")
+
+
+def take(con: duckdb.DuckDBPyConnection, step: dict[str, Any]) -> None:
+    """Make the temporary tables of one step, the way that the data allow."""
+    for statement in step["then"] if proven(con, step["tests"]) else step["otherwise"]:
+        con.execute(statement)
+
+
+def proven(con: duckdb.DuckDBPyConnection, tests: list[str]) -> bool:
+    """What the first test that knows says; a test that the engine cannot answer for these data does not know."""
+    if not tests:
+        return True
+    for test in tests:
+        try:
+            row = con.execute(test).fetchone()
+        except (duckdb.BinderException, duckdb.OutOfRangeException, duckdb.InvalidInputException):
+            continue
+        if row is not None and row[0] is not None:
+            return row[0] is True
+    return False
 
 
 def columns(table: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ def job(plan: Plan, tables: Sequence[TableFile], limits: Limits, paths: Sequence
             ],
             "values": plan.values,
             "statistics": list(plan.statistics),
+            "steps": [dataclasses.asdict(step) for step in plan.steps],
             "limits": {
                 "seconds": limits.seconds,
                 "memory": limits.memory,

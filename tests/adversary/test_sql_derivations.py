@@ -205,7 +205,9 @@ def test_the_canonical_sql_reads_to_itself(sql: str) -> None:
 @pytest.mark.parametrize("sql", ALLOWED)
 def test_nothing_that_runs_holds_a_comment_or_a_second_statement(sql: str) -> None:
     made = plan(parse(sql, CATALOGUE))
-    for statement in (made.values, *made.statistics):
+    steps = [part for step in made.steps for part in (*step.then, *step.otherwise, *step.tests)]
+    assert steps
+    for statement in (made.values, *made.statistics, *steps):
         (read,) = sqlglot.parse(statement, dialect="duckdb")
         assert read is not None
         assert not any(node.comments for node in read.walk())

@@ -57,9 +57,12 @@ def test_a_subquery_keeps_whose_rows_they_are_though_it_does_not_show_it() -> No
     assert "__u0" not in made.canonical_sql()
 
 
-def test_rows_without_a_unit_are_numbered() -> None:
-    made = parse("SELECT size, count(*) AS n FROM firms GROUP BY size", CATALOGUE)
-    assert "__row" in plan(made).statistics[0]
+def test_rows_without_a_unit_are_people_until_a_join_repeats_them() -> None:
+    (step,) = plan(parse("SELECT size, count(*) AS n FROM firms GROUP BY size", CATALOGUE)).steps
+    assert not step.tests
+    joined = "SELECT f.size, count(*) AS n FROM firms f JOIN firms g ON f.size = g.size GROUP BY f.size"
+    steps = plan(parse(joined, CATALOGUE)).steps
+    assert all("__row" in step.tests[-1] for step in steps[1:])
 
 
 def test_contributors_are_counted_where_the_unit_itself_is() -> None:
