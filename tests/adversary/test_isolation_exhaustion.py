@@ -33,7 +33,7 @@ def stage(engine: docker.DockerClient, sandbox_image: str, tmp_path_factory: pyt
 
 def attack(stage: Stage, *names: str) -> list[dict[str, str]]:
     facts: dict[str, Any] = {**facts_for(stage, stage.keeper.hardening(), stage.settings), "only": list(names)}
-    return list(tried(stage, stage.adversary.container, facts, lambda _, __: None))
+    return list(tried(stage.run_inside(stage.adversary, facts), lambda _, __: None))
 
 
 @pytest.mark.parametrize(

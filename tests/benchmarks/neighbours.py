@@ -41,7 +41,7 @@ def _under(stage: Stage, attack: str) -> Iterator[None]:
 
     def again() -> None:
         while not over.is_set():
-            list(tried(stage, stage.adversary.container, facts, lambda _, __: None))
+            list(tried(stage.run_inside(stage.adversary, facts), lambda _, __: None))
 
     thread = threading.Thread(target=again, daemon=True)
     thread.start()

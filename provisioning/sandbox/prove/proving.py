@@ -62,7 +62,7 @@ def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
     facts = facts_for(stage, hardening, settings)
     stage.start_inside(stage.neighbour.container, _neighbour_facts(facts))
     with Neighbour(stage) as neighbour:
-        attempts = list(tried(stage, stage.adversary.container, facts, tell))
+        attempts = list(tried(stage.run_inside(stage.adversary, facts), tell))
     outside = [
         *proof_checks(stage, stage.adversary),
         neighbour.check(),
@@ -112,10 +112,10 @@ def _neighbour_facts(facts: dict[str, Any]) -> dict[str, Any]:
     return {"role": "be_a_neighbour", "table": facts["table"], "seconds": _NEIGHBOUR_SECONDS}
 
 
-def tried(stage: Stage, container: str, facts: dict[str, Any], tell: Tell) -> Iterator[dict[str, str]]:
+def tried(output: Iterator[bytes], tell: Tell) -> Iterator[dict[str, str]]:
     """Attempts as the adversary reports them. What it prints is not trusted beyond its shape: it comes from a sandbox."""
     pending = b""
-    for part in stage.run_inside(container, facts):
+    for part in output:
         pending += part
         while b"\n" in pending:
             line, _, pending = pending.partition(b"\n")
@@ -165,7 +165,7 @@ def _baseline(stage: Stage, tell: Tell) -> dict[str, Any]:
     try:
         with plain_pair(stage.settings, stage.client, program, home) as (container, neighbour, address):
             stage.start_inside(neighbour, _neighbour_facts(facts))
-            attempts = list(tried(stage, container, facts_for_plain(facts, address), tell))
+            attempts = list(tried(stage.run_plain(container, facts_for_plain(facts, address)), tell))
     finally:
         shutil.rmtree(home, ignore_errors=True)
     return {

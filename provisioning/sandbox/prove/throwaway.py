@@ -10,7 +10,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from docker.utils.socket import frames_iter
 
 from installation.settings import Settings
 from provisioning.sandbox.errors import HandshakeFault
+from provisioning.sandbox.hardening import OWN_KERNEL
 from provisioning.sandbox.isolation import Proof
 from provisioning.sandbox.keeper import Keeper, Opened
 from provisioning.sandbox.mounts import Folders
+from provisioning.sandbox.prove import as_kernel
 
 _ADVERSARY = Path(__file__).parent / "adversary"
 HOME_BYTES = 64 * 1024**2
@@ -37,6 +39,7 @@ class ShownFolder:
     version: str
     folder: Path
     tables: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,28 +110,42 @@ class Knocker:
 
     def knock(self, sandbox_id: str, seconds: float = 5) -> float | None:
         """Seconds until the first bytes of an answer, or None without one."""
+        start = time.monotonic()
+        answer = self.ask(sandbox_id, "GET", "api/status", seconds=seconds, beginning=True)
+        return time.monotonic() - start if b" 200 " in answer else None
+
+    def ask(
+        self, sandbox_id: str, method: str, path: str, body: bytes = b"", *, seconds: float, beginning: bool = False
+    ) -> bytes:
+        """The notebook server's answer, at most 64 KiB of it or its first bytes alone; empty without one."""
         folders = Folders.of(self._settings, sandbox_id)
         facts = json.loads(folders.door_file.read_text("utf-8"))
-        request = f"GET {facts['prefix']}api/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        request += f"Authorization: token {facts['token']}\r\n\r\n"
-        start = time.monotonic()
+        request = f"{method} {facts['prefix']}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        request += f"Content-Length: {len(body)}\r\nAuthorization: token {facts['token']}\r\n\r\n"
         folder = os.open(folders.serve, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             served = os.open("jupyter.sock", os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
             try:
                 if not stat.S_ISSOCK(os.fstat(served).st_mode):
-                    return None
+                    return b""
                 with socket.socket(socket.AF_UNIX) as client:
                     client.settimeout(seconds)
                     client.connect(f"/proc/self/fd/{served}")
-                    client.sendall(request.encode())
-                    return time.monotonic() - start if b" 200 " in client.recv(64) else None
+                    client.sendall(request.encode() + body)
+                    return client.recv(64) if beginning else _all_of(client, 65536)
             finally:
                 os.close(served)
         except OSError:
-            return None
+            return b""
         finally:
             os.close(folder)
+
+
+def _all_of(client: socket.socket, most: int) -> bytes:
+    answer = b""
+    while len(answer) < most and (part := client.recv(most - len(answer))):
+        answer += part
+    return answer
 
 
 @dataclass
@@ -148,9 +165,31 @@ class Stage:
         """Start the adversary's program in a container and leave it running."""
         self.client.api.exec_start(self._command(container, facts), detach=True)
 
-    def run_inside(self, container: str, facts: dict[str, Any]) -> Iterator[bytes]:
-        """Run the adversary's program in a container; its output as it comes."""
-        channel: Any = self.client.api.exec_start(self._command(container, facts), socket=True)
+    def run_inside(self, opened: Opened, facts: dict[str, Any]) -> Iterator[bytes]:
+        """Run the adversary's program in a sandbox, under all that holds for an analyst there; its output as it comes."""
+        if self.settings.sandbox.runtime not in OWN_KERNEL:
+            yield from self._output(self._command(opened.container, facts))
+            return
+        self.client.api.exec_start(self._made(opened.container, as_kernel.write_spec(facts)))
+        wanted = json.dumps({"name": as_kernel.KERNEL}).encode()
+        answer = self.knocker.ask(opened.sandbox_id, "POST", "api/kernels", wanted, seconds=60)
+        if b" 201 " not in answer[:20]:
+            raise HandshakeFault(
+                "The proof was not made.",
+                why="The notebook server in the throw-away sandbox started no kernel.",
+                do="Look at the machine's load and run the command again.",
+                private=answer.decode("utf-8", "replace")[:1000],
+            )
+        yield from self._output(self._made(opened.container, as_kernel.follow()))
+        kernel = str(json.loads(answer.partition(b"\r\n\r\n")[2])["id"])
+        self.knocker.ask(opened.sandbox_id, "DELETE", f"api/kernels/{kernel}", seconds=30)
+
+    def run_plain(self, container: str, facts: dict[str, Any]) -> Iterator[bytes]:
+        """The same in a container that has no notebook server."""
+        yield from self._output(self._command(container, facts))
+
+    def _output(self, command: str) -> Iterator[bytes]:
+        channel: Any = self.client.api.exec_start(command, socket=True)
         try:
             for _, part in frames_iter(channel, tty=False):  # type: ignore[no-untyped-call]
                 yield part
@@ -162,7 +201,9 @@ class Stage:
         code = (
             "import sys; sys.path.insert(0, '/data'); from adversary.__main__ import main; sys.exit(main(sys.argv[1:]))"
         )
-        command = ["/opt/sandbox/bin/python", "-I", "-B", "-c", code, json.dumps(facts)]
+        return self._made(container, ["/opt/sandbox/bin/python", "-I", "-B", "-c", code, json.dumps(facts)])
+
+    def _made(self, container: str, command: list[str]) -> str:
         return str(self.client.api.exec_create(container, command)["Id"])
 
 

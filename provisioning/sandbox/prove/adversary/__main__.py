@@ -16,9 +16,9 @@ def main(arguments: list[str]) -> int:
     if facts.get("role") == "be_a_neighbour":
         neighbours.be_a_neighbour(facts["table"], float(facts["seconds"]))
         return 0
-    wanted = set(facts.get("only") or [])
+    wanted, left_out = set(facts.get("only") or []), set(facts.get("left_out") or [])
     for attempt in ATTEMPTS:
-        if not wanted or attempt.id in wanted or attempt.channel in wanted:
+        if attempt.id not in left_out and (not wanted or attempt.id in wanted or attempt.channel in wanted):
             sys.stdout.write(json.dumps(run(attempt, facts)) + "\n")
             sys.stdout.flush()
     return 0
