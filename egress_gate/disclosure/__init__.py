@@ -1,0 +1,35 @@
+"""Disclosure control: pure functions over measured tables. The suppression engine can be used alone:
+
+    from egress_gate.disclosure import Hierarchy, TableCell, suppress
+
+    answer = suppress(cells, hierarchies=[Hierarchy.flat("Total", regions), Hierarchy.flat("Total", activities)])
+    answer.suppressed, answer["II", "C"].interval
+
+See `suppression.instance` for shapes, units and sources, `suppression.formats` for readers of published instances.
+"""
+
+from egress_gate.disclosure.suppression import (
+    CellAnswer,
+    Effort,
+    Hierarchy,
+    Suppression,
+    TableCell,
+    read_correspondence,
+    read_hrc,
+    read_jj,
+    suppress,
+    write_jj,
+)
+
+__all__ = [
+    "CellAnswer",
+    "Effort",
+    "Hierarchy",
+    "Suppression",
+    "TableCell",
+    "read_correspondence",
+    "read_hrc",
+    "read_jj",
+    "suppress",
+    "write_jj",
+]

@@ -42,9 +42,9 @@ class LinearTable:
     """n cells and m relations. Build it with the functions below; the constructor checks that `relations @ values` is 0.
 
     `lower_protection`, `upper_protection`: an attacker's interval of a primary cell must reach `value - lower` and
-    `value + upper`; of other cells they are ignored. `lower_bound`, `upper_bound`: what the public knows beforehand of
-    every cell. `fixed`: cells that must stay published. `contributors`: units behind each cell, where the line check and the
-    lone-contributor check are wanted. Raises TableInconsistent.
+    `value + upper`; `sliding_protection`: and be at least that wide. Of other cells they are ignored. `lower_bound`,
+    `upper_bound`: what the public knows beforehand of every cell. `fixed`: cells that must stay published. `contributors`: units
+    behind each cell, where the line check and the lone-contributor check are wanted. Raises TableInconsistent.
     """
 
     values: Floats
@@ -58,10 +58,12 @@ class LinearTable:
     fixed: Bools
     labels: tuple[Key, ...] = ()
     contributors: Ints | None = None
+    sliding_protection: Floats | None = None
 
     def __post_init__(self) -> None:
         n = len(self.values)
         sized = [self.cost, self.lower_protection, self.upper_protection, self.lower_bound, self.upper_bound]
+        sized.append(self.sliding)
         if (
             any(len(a) != n for a in sized)
             or len(self.primary) != n
@@ -85,6 +87,11 @@ class LinearTable:
     def size(self) -> int:
         return len(self.values)
 
+    @property
+    def sliding(self) -> Floats:
+        """Width that each primary cell's interval must have; zeros where none is asked for."""
+        return np.zeros(len(self.values)) if self.sliding_protection is None else self.sliding_protection
+
 
 def _inconsistent(what: str) -> TableInconsistent:
     return TableInconsistent(
@@ -106,6 +113,7 @@ class Levels:
     upper_bound: Sequence[float] | Floats | float = float("inf")
     fixed: Sequence[bool] | Bools | None = None
     contributors: Sequence[int] | Ints | None = None
+    sliding: Sequence[float] | Floats | None = None
 
 
 def from_equations(
@@ -129,6 +137,7 @@ def from_equations(
         fixed=np.zeros(n, dtype=bool) if levels.fixed is None else np.asarray(levels.fixed, dtype=bool),
         labels=tuple(labels),
         contributors=None if levels.contributors is None else np.asarray(levels.contributors, dtype=np.int64),
+        sliding_protection=None if levels.sliding is None else np.asarray(levels.sliding, dtype=float),
     )
 
 
@@ -247,6 +256,7 @@ def link(tables: Sequence[LinearTable], joins: Iterable[Join]) -> Linked:
         fixed=_fold(np.maximum, [t.fixed for t in tables], group, count).astype(bool),
         labels=tuple(labels[i] for i in first),
         contributors=_linked_contributors(tables, first),
+        sliding_protection=_fold(np.maximum, [t.sliding * t.primary for t in tables], group, count),
     )
     return Linked(merged, tuple(group[starts[t] : starts[t + 1]] for t in range(len(tables))))
 

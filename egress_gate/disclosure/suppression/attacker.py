@@ -32,18 +32,29 @@ class Reach:
 
 @dataclass(frozen=True)
 class Needs:
-    """How far below and above the truth each cell has to reach, in the table's units."""
+    """How far below and above the truth each cell has to reach, and how wide its interval must be, in the table's units."""
 
     below: Floats
     above: Floats
+    width: Floats
 
 
 def needs_of(table: LinearTable) -> Needs:
-    """The protection of primary cells; where the rule asks for none, exact recovery is still to be prevented."""
+    """The protection of primary cells; where the rule asks for none, exact recovery is still to be prevented.
+
+    No need is smaller than the solver can tell from nothing beside the table's other figures: a zero, or one euro among
+    millions, is moved by a hundredth of what the middle cell needs, as far as the public's bounds leave room.
+    """
     below = np.where(table.primary, np.maximum(table.lower_protection, 0.0), 0.0)
     above = np.where(table.primary, np.maximum(table.upper_protection, 0.0), 0.0)
-    bare = table.primary & (below <= 0) & (above <= 0)
-    return Needs(below, np.where(bare, 1e-3 * np.maximum(np.abs(table.values), 1.0), above))
+    width = np.where(table.primary, table.sliding, 0.0)
+    width = np.where(width > below + above, width, 0.0)
+    bare = table.primary & (below <= 0) & (above <= 0) & (width <= 0)
+    above = np.where(bare, 1e-3 * np.maximum(np.abs(table.values), 1.0), above)
+    least = 1e-3 * scale_of(table)
+    above = np.where(above > 0, np.maximum(above, np.minimum(least, table.upper_bound - table.values)), above)
+    below = np.where(below > 0, np.maximum(below, np.minimum(least, table.values - table.lower_bound)), below)
+    return Needs(below, above, width)
 
 
 class Attacker:
@@ -71,7 +82,7 @@ class Attacker:
         finished = True
         try:
             self._bulk(needs, left)
-            for cell in np.flatnonzero((needs.below > 0) | (needs.above > 0)):
+            for cell in np.flatnonzero((needs.below > 0) | (needs.above > 0) | (needs.width > 0)):
                 self._push_to(int(cell), needs, left)
             if exact:
                 for place in range(len(self.cells)):
@@ -89,6 +100,9 @@ class Attacker:
             self._solve(place, +1, left)
         if not _covers(self._below[place] * self.scale, needs.below[cell]):
             self._solve(place, -1, left)
+        for sign in (+1, -1):
+            if not _covers((self._above[place] + self._below[place]) * self.scale, needs.width[cell]):
+                self._solve(place, sign, left)
 
     def _bulk(self, needs: Needs, left: SecondsLeft, rounds: int = 3) -> None:
         """Push all open cells together; each round leaves out what the witnesses already cover."""
@@ -134,12 +148,14 @@ def covered(reach: Reach, needs: Needs) -> Bools:
     """Which cells reach what they need, on both sides."""
     slack_above = TOLERANCE * np.maximum(1.0, needs.above)
     slack_below = TOLERANCE * np.maximum(1.0, needs.below)
-    return np.asarray((reach.above >= needs.above - slack_above) & (reach.below >= needs.below - slack_below))
+    wide = reach.above + reach.below >= needs.width - TOLERANCE * np.maximum(1.0, needs.width)
+    return np.asarray((reach.above >= needs.above - slack_above) & (reach.below >= needs.below - slack_below) & wide)
 
 
 def scale_of(table: LinearTable) -> float:
     """Euros in thousands or millions: the unit in which the solver's absolute tolerances mean something."""
-    wanted = np.concatenate([table.upper_protection[table.primary], table.lower_protection[table.primary]])
+    levels = (table.upper_protection, table.lower_protection, table.sliding)
+    wanted = np.concatenate([level[table.primary] for level in levels])
     wanted = wanted[wanted > 0]
     middle = float(np.median(wanted)) if len(wanted) else 1.0
     return middle / 10.0 if middle > 100.0 else 1.0

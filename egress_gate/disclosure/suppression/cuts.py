@@ -3,7 +3,7 @@
 Fischetti and Salazar-Gonzalez, "Solving the cell suppression problem on tabular data with linear constraints", Management
 Science 47 (2001). With `y` between 0 and 1, cell i may move within `-y_i L_i .. y_i U_i`. By duality any row combination
 `r = e_p + A'pi` gives `d_p <= sum_i (max(r_i, 0) U_i + max(-r_i, 0) L_i) y_i`, so a pattern that protects p satisfies that sum
->= need, also with each coefficient capped at the need.
+>= need, also with each coefficient capped at the need. Sliding protection adds the two directions' inequalities.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy import sparse
 
 from egress_gate.disclosure.linear import Bools, Floats, Ints, LinearTable, SecondsLeft
 from egress_gate.disclosure.suppression.attacker import TOLERANCE, scale_of
-from egress_gate.disclosure.suppression.solver import KeptModel, Unbounded
+from egress_gate.disclosure.suppression.solver import KeptModel, Optimum, Unbounded
 from egress_gate.disclosure.suppression.targets import Target
 
 _NOTHING = 1e-9
@@ -47,7 +47,7 @@ class Separator:
         self.high = np.maximum(table.upper_bound - table.values, 0.0) / self.scale
         self.relations = sparse.csc_matrix(table.relations)
         self.targets = targets
-        self._flows: dict[Target, _Flow] = {}
+        self._flows: dict[Target, tuple[_Flow, ...]] = {}
 
     def patterns_cuts(self, hidden: Bools, left: SecondsLeft) -> list[Cut]:
         """Cuts for every target that the pattern leaves open; none when it protects all. Raises OutOfTime."""
@@ -90,7 +90,9 @@ class Separator:
         cuts = []
         best = {+1: np.zeros(len(support)), -1: np.zeros(len(support))}
         for target in still_open:
-            if best[target.sign][place[target.cell]] >= target.need / self.scale * (1 - TOLERANCE):
+            here = place[target.cell]
+            reached = best[target.sign][here] if target.sign else best[+1][here] + best[-1][here]
+            if reached >= target.need / self.scale * (1 - TOLERANCE):
                 continue
             cut = self._solve(model, target, support, place, best, left)
             if cut is not None and float(cut.coefficients @ y[cut.cells]) < 1 - 1e-5:
@@ -100,11 +102,10 @@ class Separator:
         return cuts
 
     def _flows_again(self, target: Target, low: Floats, high: Floats) -> bool:
-        flow = self._flows.get(target)
-        if flow is None:
-            return False
-        fits = (flow.moves <= high[flow.cells] + TOLERANCE) & (-flow.moves <= low[flow.cells] + TOLERANCE)
-        return bool(fits.all())
+        flows = self._flows.get(target)
+        return flows is not None and all(
+            bool(((f.moves <= high[f.cells] + TOLERANCE) & (-f.moves <= low[f.cells] + TOLERANCE)).all()) for f in flows
+        )
 
     def _solve(
         self,
@@ -115,31 +116,41 @@ class Separator:
         best: dict[int, Floats],
         left: SecondsLeft,
     ) -> Cut | None:
+        """None when the target has its need: the movements that show it are kept. Else the cut that asks for more."""
         need = target.need / self.scale
-        try:
-            found = model.minimise(np.array([place[target.cell]]), np.array([-float(target.sign)]), left)
-        except Unbounded:
+        found: dict[int, Optimum] = {}
+        for sign in (target.sign,) if target.sign else (+1, -1):
+            try:
+                found[sign] = model.minimise(np.array([place[target.cell]]), np.array([-float(sign)]), left)
+            except Unbounded:
+                return None
+            np.maximum(best[+1], found[sign].point, out=best[+1])
+            np.maximum(best[-1], -found[sign].point, out=best[-1])
+        reached = sum(-one.value for one in found.values())
+        if reached >= need - TOLERANCE * max(1.0, need):
+            share = need / max(reached, need)
+            self._flows[target] = tuple(_flow(support, one.point, share) for one in found.values())
             return None
-        np.maximum(best[+1], found.point, out=best[+1])
-        np.maximum(best[-1], -found.point, out=best[-1])
-        if -found.value >= need - TOLERANCE * max(1.0, need):
-            used = np.flatnonzero(np.abs(found.point) > _NOTHING)
-            share = need / max(-found.value, need)
-            self._flows[target] = _Flow(support[used], found.point[used] * share)
-            return None
-        return self._cut(target, found.duals, need)
+        return self._cut(target, {sign: one.duals for sign, one in found.items()}, need)
 
-    def _cut(self, target: Target, duals: Floats, need: float) -> Cut:
-        reduced = self.relations.T @ duals
-        reduced[target.cell] += float(target.sign)
-        with np.errstate(invalid="ignore"):
-            up = np.where(reduced > _NOTHING, reduced * self.high, 0.0)
-            down = np.where(reduced < -_NOTHING, -reduced * self.low, 0.0)
-        coefficients = np.minimum(up + down, need) / need
+    def _cut(self, target: Target, duals: dict[int, Floats], need: float) -> Cut:
+        total = np.zeros(self.table.size)
+        for sign, dual in duals.items():
+            reduced = self.relations.T @ dual
+            reduced[target.cell] += float(sign)
+            with np.errstate(invalid="ignore"):
+                total += np.where(reduced > _NOTHING, reduced * self.high, 0.0)
+                total += np.where(reduced < -_NOTHING, -reduced * self.low, 0.0)
+        coefficients = np.minimum(total, need) / need
         if target.insider >= 0:
             coefficients[target.insider] = 0.0
         cells = np.flatnonzero(coefficients > 1e-7)
         return Cut(cells, coefficients[cells])
+
+
+def _flow(support: Ints, point: Floats, share: float) -> _Flow:
+    used = np.flatnonzero(np.abs(point) > _NOTHING)
+    return _Flow(support[used], point[used] * share)
 
 
 def _capacity(bound: Floats, y: Floats, cap: float) -> Floats:

@@ -7,6 +7,8 @@ stays a witness. At the end cells are taken back, dearest first, where all targe
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
@@ -15,6 +17,10 @@ from egress_gate.disclosure.suppression.attacker import TOLERANCE
 from egress_gate.disclosure.suppression.cuts import Cut, Separator
 from egress_gate.disclosure.suppression.solver import KeptModel, OutOfTime, SolverFailed
 from egress_gate.disclosure.suppression.targets import Target
+
+FARTHEST = 1e4  # no other cell needs to move more than that many times the need
+SMALLEST = 1e-4  # nor does a cell that can carry less than that share of it cost more than its 10,000-fold
+NOTHING = 1e-6  # a movement that small, in units of the need, is the solver's noise
 
 
 class Impossible(Exception):
@@ -42,30 +48,32 @@ class Mover:
         self._model = KeptModel(both, (zero, zero), self._low, self._high)
 
     def move(self, target: Target, hidden: Bools, left: SecondsLeft) -> Floats:
-        """The cheapest movement for one target, in scaled units per cell. Raises Impossible, OutOfTime."""
+        """The cheapest movement for one target, in scaled units per cell. Raises Impossible, OutOfTime.
+
+        The programme is solved in units of the need, so that one euro and one million look alike to the solver.
+        """
         need = target.need / self._separator.scale
         count = len(self._allowed)
         place = int(self._place[target.cell])
-        low, high = self._low.copy(), np.minimum(self._high, 1e6 * max(need, 1.0))
+        low, high = self._low.copy(), np.minimum(self._high / need, FARTHEST)
         here, back = (place, place + count) if target.sign > 0 else (place + count, place)
-        if high[here] < need - TOLERANCE:
+        if high[here] < 1 - TOLERANCE:
             raise Impossible(target)
-        low[here] = high[here] = min(need, high[here])
+        low[here] = high[here] = min(1.0, high[here])
         high[back] = 0.0
         if target.insider >= 0 and self._place[target.insider] >= 0:
             inside = int(self._place[target.insider])
             high[inside] = high[inside + count] = 0.0
         self._model.bounds(low, high)
         prices = np.where(hidden, 0.0, self._weights)[self._allowed]
-        capacity = np.maximum(np.minimum(self._high, need), 1e-9)
-        prices = np.concatenate([prices, prices]) / capacity * need
+        prices = np.concatenate([prices, prices]) / np.clip(high, SMALLEST, 1.0)
         try:
-            found = self._model.minimise(np.arange(2 * count), prices, left)
+            found = self._model.minimise(np.arange(2 * count), prices / max(float(prices.max()), 1e-300) * 1e3, left)
         except SolverFailed as failed:
             raise Impossible(target) from failed
         moves = np.zeros(self._table.size)
-        moves[self._allowed] = found.point[:count] - found.point[count:]
-        return moves
+        moves[self._allowed] = (found.point[:count] - found.point[count:]) * need
+        return np.where(np.abs(moves) > NOTHING * need, moves, 0.0)
 
 
 def grow(
@@ -77,18 +85,35 @@ def grow(
     mover = Mover(separator, weights)
     reached: dict[tuple[int, int], Floats] = {}
     lost = []
-    for target in sorted(separator.targets, key=lambda t: (t.insider, -t.need, t.cell, t.sign)):
-        if _reach(reached, target, separator)[target.cell] >= target.need / separator.scale * (1 - TOLERANCE):
-            continue
-        try:
-            moves = mover.move(target, hidden, left)
-        except Impossible as impossible:
-            lost.append(impossible.target)
-            continue
-        hidden |= np.abs(moves) > 1e-7
-        for sign in (+1, -1):
-            _note(reached, target.insider, sign, moves, separator)
+    for target in sorted(separator.targets, key=lambda t: (t.insider, t.sign == 0, -t.need, t.cell, t.sign)):
+        for side in _sides(target, reached, separator):
+            if _reach(reached, side, separator)[side.cell] >= side.need / separator.scale * (1 - TOLERANCE):
+                continue
+            try:
+                moves = mover.move(side, hidden, left)
+            except Impossible:
+                lost.append(target)
+                break
+            hidden |= moves != 0.0
+            for sign in (+1, -1):
+                _note(reached, side.insider, sign, moves, separator)
     return hidden, lost
+
+
+def _sides(target: Target, reached: dict[tuple[int, int], Floats], separator: Separator) -> list[Target]:
+    """A target of width as one above and one below, with what is missing put where the bounds leave room."""
+    if target.sign:
+        return [target]
+    scale, cell = separator.scale, target.cell
+    room = {+1: float(separator.high[cell]) * scale, -1: float(separator.low[cell]) * scale}
+    have = {s: float(_reach(reached, replace(target, sign=s), separator)[cell]) * scale for s in (+1, -1)}
+    missing = target.need - have[+1] - have[-1]
+    if missing <= TOLERANCE * max(1.0, target.need):
+        return []
+    above = min(have[+1] + missing, room[+1])
+    below = target.need - above
+    wanted = ((+1, above), (-1, below))
+    return [replace(target, sign=s, need=need) for s, need in wanted if need > have[s]]
 
 
 def _reach(reached: dict[tuple[int, int], Floats], target: Target, separator: Separator) -> Floats:

@@ -177,9 +177,9 @@ def _seen_by_insiders(table: LinearTable, hidden: Bools, how: Effort) -> set[int
     found: set[int] = set()
     for insider in sorted({t.insider for t in targets}):
         mine: list[Target] = [t for t in targets if t.insider == insider]
-        needs = Needs(np.zeros(table.size), np.zeros(table.size))
+        needs = Needs(np.zeros(table.size), np.zeros(table.size), np.zeros(table.size))
         for t in mine:
-            (needs.above if t.sign > 0 else needs.below)[t.cell] = t.need
+            (needs.above if t.sign > 0 else needs.below if t.sign < 0 else needs.width)[t.cell] = t.need
         reach = Attacker(table, hidden, np.array([insider])).reach(needs, how.audit_left)
         found |= set(np.flatnonzero(~covered(reach, needs)).tolist())
     return found

@@ -13,6 +13,13 @@ from installation.fault import Fault
 
 INFINITE = 1e30
 _STATUS = highspy.HighsModelStatus
+_SETTLED = {
+    _STATUS.kOptimal,
+    _STATUS.kInfeasible,
+    _STATUS.kUnbounded,
+    _STATUS.kUnboundedOrInfeasible,
+    _STATUS.kTimeLimit,
+}
 
 
 class OutOfTime(Exception):
@@ -81,6 +88,9 @@ class KeptModel:
             raise OutOfTime
         self._model.setOptionValue("time_limit", float(min(self._model.getRunTime() + remaining, INFINITE)))
         self._model.run()
+        if self._model.getModelStatus() not in _SETTLED:
+            self._model.clearSolver()  # a basis kept from other costs can mislead; the programme itself is the same
+            self._model.run()
         status = self._model.getModelStatus()
         if status == _STATUS.kUnbounded or status == _STATUS.kUnboundedOrInfeasible:
             raise Unbounded

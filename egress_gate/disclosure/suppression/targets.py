@@ -13,7 +13,10 @@ from egress_gate.disclosure.suppression.attacker import needs_of
 
 @dataclass(frozen=True, order=True)
 class Target:
-    """`cell` must be able to move by `need` in direction `sign`, for one who also knows cell `insider` (-1: nobody)."""
+    """`cell` must be able to move by `need` in direction `sign`, for one who also knows cell `insider` (-1: nobody).
+
+    With `sign` 0 its interval must be `need` wide, wherever it lies (sliding protection).
+    """
 
     insider: int
     need: float
@@ -26,7 +29,7 @@ def targets_of(table: LinearTable) -> list[Target]:
     needs = needs_of(table)
     public = [
         Target(-1, float(need[cell]), int(cell), sign)
-        for sign, need in ((+1, needs.above), (-1, needs.below))
+        for sign, need in ((+1, needs.above), (-1, needs.below), (0, needs.width))
         for cell in np.flatnonzero(need > 0)
     ]
     return sorted(public) + sorted(_insiders(table, public))
