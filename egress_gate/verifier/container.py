@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,24 @@ from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 
 from egress_gate.disclosure.plan import Plan
-from egress_gate.verifier.port import MAX_ANSWER, PROGRAM, Limits, Measured, TableFile, VerifierAway, job, read_answer
+from egress_gate.verifier.port import (
+    MAX_ANSWER,
+    PROGRAM,
+    REFIT,
+    Limits,
+    Measured,
+    ModelPlan,
+    TableFile,
+    VerifierAway,
+    job,
+    read_answer,
+    read_facts,
+    refit_job,
+)
 from installation.settings import Settings
 
 _INSIDE = "/data"
+_PROGRAMS = "/verifier"
 
 
 class SealedContainer:
@@ -35,34 +49,50 @@ class SealedContainer:
         self._profile = settings.home / "verifier-profile.json"
 
     def measure(self, plan: Plan, tables: Sequence[TableFile], limits: Limits) -> Measured:
-        inside = [f"{_INSIDE}/{number}.{t.format}" for number, t in enumerate(tables)]
-        data = job(plan, tables, limits, inside)
+        inside = _places(tables)
+        return read_answer(*self._run((PROGRAM,), job(plan, tables, limits, inside), tables, inside, limits.seconds))
+
+    def refit(self, plan: ModelPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
+        inside = _places(tables)
+        return read_facts(*self._run(REFIT, refit_job(plan, tables, limits, inside), tables, inside, limits.seconds))
+
+    def _run(
+        self,
+        programs: Sequence[Path],
+        data: bytes,
+        tables: Sequence[TableFile],
+        inside: Sequence[str],
+        seconds: float,
+    ) -> tuple[bytes, bytes]:
+        """The first of the programs, with the others beside it, over the tables: what it wrote on both streams."""
         try:
-            client = docker.from_env(timeout=int(limits.seconds) + 30)
+            client = docker.from_env(timeout=int(seconds) + 30)
         except DockerException as away:
             raise _away("The container engine does not answer.", away) from away
         with contextlib.closing(client):
             try:
-                made = client.api.create_container(**self._arguments(tables, inside))
+                made = client.api.create_container(**self._arguments(programs, tables, inside))
                 container = str(made["Id"])
             except (DockerException, RequestException, OSError, ValueError) as away:
                 raise _away("The verifier's container was not made.", away) from away
             try:
-                return read_answer(*_converse(client, container, data, limits.seconds + 20))
+                return _converse(client, container, data, seconds + 20)
             except (DockerException, RequestException, OSError) as away:
                 raise _away("The verifier's container did not run.", away) from away
             finally:
                 with contextlib.suppress(NotFound, APIError, DockerException, RequestException):
                     client.api.remove_container(container, force=True, v=True)
 
-    def _arguments(self, tables: Sequence[TableFile], inside: Sequence[str]) -> dict[str, Any]:
+    def _arguments(
+        self, programs: Sequence[Path], tables: Sequence[TableFile], inside: Sequence[str]
+    ) -> dict[str, Any]:
         arguments: dict[str, Any] = copy.deepcopy(json.loads(self._profile.read_text("utf-8")))
         host = arguments["host_config"]
-        binds = [f"{PROGRAM.resolve()}:/verifier.py:ro"]
+        binds = [f"{one.resolve()}:{_PROGRAMS}/{one.name}:ro" for one in programs]
         binds += [f"{Path(t.path).resolve()}:{place}:ro" for t, place in zip(tables, inside, strict=True)]
         host["Binds"] = [*(host.get("Binds") or []), *binds]
         arguments |= {
-            "command": ["/verifier.py"],
+            "command": [f"{_PROGRAMS}/{programs[0].name}"],
             "entrypoint": ["python3", "-I"],
             "name": f"{self._settings.sandbox.container_prefix}-verifier-{uuid.uuid4().hex[:12]}",
             "stdin_open": True,
@@ -70,6 +100,10 @@ class SealedContainer:
             "tty": False,
         }
         return arguments
+
+
+def _places(tables: Sequence[TableFile]) -> list[str]:
+    return [f"{_INSIDE}/{number}.{t.format}" for number, t in enumerate(tables)]
 
 
 def _converse(client: docker.DockerClient, container: str, data: bytes, patience: float) -> tuple[bytes, bytes]:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from egress_gate.disclosure.plan import Plan
-from egress_gate.verifier.port import PROGRAM, Limits, Measured, TableFile, VerifierAway, job, read_answer
+from egress_gate.verifier.port import (
+    PROGRAM,
+    REFIT,
+    Limits,
+    Measured,
+    ModelPlan,
+    TableFile,
+    VerifierAway,
+    job,
+    read_answer,
+    read_facts,
+    refit_job,
+)
 
 
 class Subprocess:
@@ -15,19 +29,27 @@ class Subprocess:
 
     def measure(self, plan: Plan, tables: Sequence[TableFile], limits: Limits) -> Measured:
         data = job(plan, tables, limits, [str(t.path) for t in tables])
-        try:
-            done = subprocess.run(
-                [sys.executable, "-I", str(PROGRAM)],
-                input=data,
-                capture_output=True,
-                check=False,
-                timeout=limits.seconds + 30,
-            )
-        except (OSError, subprocess.TimeoutExpired) as away:
-            raise VerifierAway(
-                "The table could not be recomputed just now.",
-                why="The verifier did not end in time.",
-                do="Try again.",
-                private=str(away),
-            ) from away
-        return read_answer(done.stdout, done.stderr)
+        return read_answer(*_run(PROGRAM, data, limits.seconds))
+
+    def refit(self, plan: ModelPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
+        data = refit_job(plan, tables, limits, [str(t.path) for t in tables])
+        return read_facts(*_run(REFIT[0], data, limits.seconds))
+
+
+def _run(program: Path, data: bytes, seconds: float) -> tuple[bytes, bytes]:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(program)],
+            input=data,
+            capture_output=True,
+            check=False,
+            timeout=seconds + 30,
+        )
+    except (OSError, subprocess.TimeoutExpired) as away:
+        raise VerifierAway(
+            "The output could not be recomputed just now.",
+            why="The verifier did not end in time.",
+            do="Try again.",
+            private=str(away),
+        ) from away
+    return done.stdout, done.stderr

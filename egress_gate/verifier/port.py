@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from egress_gate.disclosure.plan import Plan
 from installation.fault import Fault
 
 PROGRAM = Path(__file__).with_name("execute.py")
+REFIT = tuple(Path(__file__).with_name(f"{name}.py") for name in ("refit", "execute", "influence"))
 MAX_ANSWER = 64 * 1024 * 1024
 
 
@@ -55,49 +56,85 @@ class Measured:
     engine: str
 
 
+@dataclass(frozen=True)
+class ModelPlan:
+    """A regression to fit anew: its rows as SQL with their units, the formula as lists, the family, and statements that count the units
+    by which its rows differ from those of models before it."""
+
+    rows: str
+    formula: Mapping[str, Any]
+    family: str
+    others: tuple[str, ...] = ()
+
+
 class Runner(Protocol):
     def measure(self, plan: Plan, tables: Sequence[TableFile], limits: Limits) -> Measured:
         """Raises VerifierAway or VerifierRefused."""
         ...
+
+    def refit(self, plan: ModelPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
+        """The facts that `refit.py` measures. Raises VerifierAway or VerifierRefused."""
+        ...
+
+
+def refit_job(plan: ModelPlan, tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) -> bytes:
+    """The job as `refit.py` reads it."""
+    return json.dumps({**_given(tables, limits, paths), **dataclasses.asdict(plan)}).encode()
 
 
 def job(plan: Plan, tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) -> bytes:
     """The job as the program reads it; ``paths`` are the tables' places where it runs."""
     return json.dumps(
         {
-            "tables": [
-                {"dataset": t.dataset, "name": t.name, "path": path, "unit": t.unit, "format": t.format}
-                for t, path in zip(tables, paths, strict=True)
-            ],
+            **_given(tables, limits, paths),
             "values": plan.values,
             "statistics": list(plan.statistics),
             "steps": [dataclasses.asdict(step) for step in plan.steps],
-            "limits": {
-                "seconds": limits.seconds,
-                "memory": limits.memory,
-                "cells": limits.cells,
-                "threads": limits.threads,
-            },
         }
     ).encode()
 
 
+def _given(tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) -> dict[str, Any]:
+    return {
+        "tables": [
+            {"dataset": t.dataset, "name": t.name, "path": path, "unit": t.unit, "format": t.format}
+            for t, path in zip(tables, paths, strict=True)
+        ],
+        "limits": dataclasses.asdict(limits),
+    }
+
+
 def read_answer(data: bytes, errors: bytes) -> Measured:
-    """What the program wrote. Raises VerifierRefused for its own refusals, VerifierAway for anything unreadable."""
+    """What `execute.py` wrote. Raises VerifierRefused for its own refusals, VerifierAway for anything unreadable."""
+    found = read_facts(data, errors)
     try:
-        found = json.loads(data) if len(data) <= MAX_ANSWER else {}
-        if "error" in found:
-            raise VerifierRefused(
-                "The table was not computed.",
-                why=str(found.get("what", "")),
-                do="Make it smaller, or correct what the message names.",
-                private=str(found.get("private", "")),
-            )
         return Measured(found["values"], found["statistics"], dict(found["seconds"]), str(found["engine"]))
     except (ValueError, KeyError, TypeError) as broken:
-        raise VerifierAway(
-            "The table could not be recomputed just now.",
-            why="The verifier ended without an answer.",
-            do="Nothing is lost: it is tried again.",
-            private=errors.decode("utf-8", "replace")[-2000:],
-        ) from broken
+        raise _unanswered(errors) from broken
+
+
+def read_facts(data: bytes, errors: bytes) -> dict[str, Any]:
+    """What a program wrote, as it wrote it. Raises as `read_answer`."""
+    try:
+        found = json.loads(data) if len(data) <= MAX_ANSWER else None
+    except ValueError as broken:
+        raise _unanswered(errors) from broken
+    if not isinstance(found, dict):
+        raise _unanswered(errors)
+    if "error" in found:
+        raise VerifierRefused(
+            "The output was not computed.",
+            why=str(found.get("what", "")),
+            do="Make it smaller, or correct what the message names.",
+            private=str(found.get("private", "")),
+        )
+    return found
+
+
+def _unanswered(errors: bytes) -> VerifierAway:
+    return VerifierAway(
+        "The output could not be recomputed just now.",
+        why="The verifier ended without an answer.",
+        do="Nothing is lost: it is tried again.",
+        private=errors.decode("utf-8", "replace")[-2000:],
+    )
