@@ -59,6 +59,8 @@ class Settings:
     ``database_url`` moves the store to PostgreSQL; by default SQLite under the state folder.
     ``tls_cert``, ``tls_key``: PEM files for the public proxy; both or neither.
     ``policy_engine``: ``opa`` (the server) or ``regopy`` (the same Rego in-process).
+    ``vault_master``: where the key lies that wraps the datasets' keys: ``file``, ``pkcs11:…`` or ``command:/path``.
+    ``vault_place``: a folder on a tmpfs where opened data lies (default: one in /dev/shm).
     """
 
     home: Path
@@ -68,6 +70,8 @@ class Settings:
     tls_cert: str = ""
     tls_key: str = ""
     policy_engine: str = "opa"
+    vault_master: str = "file"
+    vault_place: str = ""
     authenticator: str = "local"
     oidc: Mapping[str, Any] = field(default_factory=dict)
     ports: Ports = Ports()

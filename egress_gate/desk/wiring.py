@@ -16,18 +16,20 @@ from policy_engine import connect
 from store import clock
 from store.blobs import Blobs
 from store.database import Database
+from vault import Vault
 
 
 def wired_gate(settings: Settings) -> Gate:
     """The gate with the real store, engine, verifier and key. Creates the schema and key on first use."""
-    database = Database.open(settings)
+    database, vault = Database.open(settings), Vault(settings)
     return Gate(
         store=database,
         blobs=Blobs(settings.blobs),
         engine=connect(settings),
         recomputer=SealedRecomputer(settings),
         notary=LedgerNotary(settings.secrets / "ledger.key"),
-        datasets=settings.datasets,
+        datasets=vault.root,
+        vault=vault,
         ledger_key=keys.public(settings.home / "ledger.pub"),
     )
 

@@ -6,7 +6,7 @@ reason; a worker that died is found by its lease.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from egress_gate.policy.facts import decision_input, parameters_input
 from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import Checked, LaneContext, lane_of
-from egress_gate.service.ports import EarlierTable, SourceTable
+from egress_gate.service.ports import EarlierTable, SourceTable, sealed
 from egress_gate.service.risk import risk_of
 from egress_gate.store import catalogue, releases, requests
 from egress_gate.store.requests import DecisionRow, RequestRow, canonical
@@ -86,6 +86,20 @@ def _judge(gate: Gate, row: RequestRow, at: datetime) -> tuple[list[Checked], Ve
         earlier = releases.earlier(c, versions)
         audited = releases.release_ids(c, versions)
     parameters = _parameters(gate, sources, wanted)
+    with gate.vault.opened(sealed(sources)):
+        return _judge_opened(gate, row, wanted, sources, earlier, audited, parameters, at)
+
+
+def _judge_opened(
+    gate: Gate,
+    row: RequestRow,
+    wanted: Sequence[Item],
+    sources: Sequence[SourceTable],
+    earlier: Sequence[EarlierTable],
+    audited: Iterable[int],
+    parameters: Mapping[str, Any],
+    at: datetime,
+) -> tuple[list[Checked], Verdict, Answered]:
     checked = _check_items(gate, row, wanted, sources, earlier, parameters, at)
     answer = _decide(gate, row, parameters, checked, at)
     verdict = verdict_from(answer.facts["answer"])

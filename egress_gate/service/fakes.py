@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,16 @@ from policy_engine import Answer, PolicyUnavailable
 
 class FakeInUse(UserWarning):
     """A stand-in is doing what a real part should do."""
+
+
+class PlainData:
+    """`DataVault` over files that were never sealed: there is nothing to open."""
+
+    def __init__(self) -> None:
+        warnings.warn("Data is read unsealed.", FakeInUse, stacklevel=2)
+
+    def opened(self, wanted: Mapping[str, Mapping[str, str]], /) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class SqlRefused(Fault):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from egress_gate.service.ports import Blobs, Notary, PolicyEngine, Recomputer, Store
+from egress_gate.service.ports import Blobs, DataVault, Notary, PolicyEngine, Recomputer, Store
 from ledger.note import Verifier
 
 
@@ -18,5 +18,6 @@ class Gate:
     recomputer: Recomputer
     notary: Notary
     datasets: Path
+    vault: DataVault
     ledger_key: Verifier
     lease: timedelta = timedelta(minutes=10)

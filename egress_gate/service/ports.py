@@ -7,15 +7,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from egress_gate.domain.finding import Finding
-from ledger.verify import Leaf
-from policy_engine import Answer
-from store.database import Transaction
-from store.transaction import Receipt
+
+if TYPE_CHECKING:  # `assess` judges without a database
+    from sqlalchemy import Connection
+
+    from ledger.verify import Leaf
+    from policy_engine import Answer
+    from store.database import Transaction
+    from store.transaction import Receipt
 
 
 class Store(Protocol):
@@ -42,6 +44,12 @@ class PolicyEngine(Protocol):
     def query(self, entry_point: str, facts: dict[str, Any], /) -> Answer: ...
 
 
+class DataVault(Protocol):
+    """Opens sealed versions for a block: version → file → SHA-256 as registered. Raises a Fault; then nothing is open."""
+
+    def opened(self, wanted: Mapping[str, Mapping[str, str]], /) -> AbstractContextManager[object]: ...
+
+
 @dataclass(frozen=True)
 class SourceTable:
     """A registered table an output may be derived from. `unit` None: each row is its own privacy unit."""
@@ -60,6 +68,14 @@ class SourceTable:
     @property
     def key(self) -> str:
         return f"{self.dataset}.{self.name}"
+
+
+def sealed(sources: Iterable[SourceTable]) -> dict[str, dict[str, str]]:
+    """What the vault must open so that these tables can be read."""
+    wanted: dict[str, dict[str, str]] = {}
+    for table in sources:
+        wanted.setdefault(table.version, {})[table.path.name] = table.digest
+    return wanted
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from egress_gate.domain.item import Item, Kind, checked_item
 from egress_gate.policy.facts import parameters_input
 from egress_gate.render.preview import author_preview
 from egress_gate.service.gate import Gate
-from egress_gate.service.ports import Question
+from egress_gate.service.ports import Question, sealed
 from egress_gate.service.submit import Caller, sources_of
 from egress_gate.store import releases
 from policy_engine import PolicyUnavailable
@@ -28,7 +28,7 @@ def preview(gate: Gate, who: Caller, sql: str, at: datetime) -> dict[str, Any]:
         raise PolicyUnavailable("No parameters.", why="The policy gave none.", do="Try again in a minute.")
     with gate.store.read() as c:
         earlier = releases.earlier(c, who.sandbox.versions)
-    made = gate.recomputer.assess(
-        Question("preview", sql, sources, dict(answer.result), earlier, expected=None, protect=True)
-    )
+    question = Question("preview", sql, sources, dict(answer.result), earlier, expected=None, protect=True)
+    with gate.vault.opened(sealed(sources)):
+        made = gate.recomputer.assess(question)
     return {"canonical_sql": canonical, **author_preview(made)}

@@ -12,12 +12,13 @@ VIEWS = ("open", "guarded", "blind")
 
 @dataclass(frozen=True)
 class MountedDataset:
-    """``folder`` is the version's folder on the host, ``tables`` the names of its tables."""
+    """``folder`` is where the version lies while a sandbox holds it; ``digests``: file name to SHA-256, as registered."""
 
     name: str
     version: str
     folder: Path
     tables: tuple[str, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

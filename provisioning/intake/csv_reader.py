@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,8 +98,10 @@ def prepare(engine: duckdb.DuckDBPyConnection, source: TableSource, files: Seque
     return CsvInput(ready, kinds, found.nulls, given=frozenset(source.types))
 
 
-def write(engine: duckdb.DuckDBPyConnection, table: str, found: CsvInput, target: Path, copy: str) -> dict[str, str]:
-    """Write all rows with ``copy`` (a COPY statement with ``{select}``). Returns the types.
+def write(
+    engine: duckdb.DuckDBPyConnection, table: str, found: CsvInput, copy: Callable[[str], None]
+) -> dict[str, str]:
+    """Write all rows with ``copy``, which takes a SELECT. Returns the types.
 
     Numbers that were whole in the sample and are not further down become numbers with a fraction; nothing becomes text in
     silence. Raises RowsRefused and FileRefused.
@@ -108,16 +110,14 @@ def write(engine: duckdb.DuckDBPyConnection, table: str, found: CsvInput, target
     while True:
         engine.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
         try:
-            engine.execute(copy.format(select=found.select(columns)))
+            copy(found.select(columns))
         except duckdb.Error as broken:
-            target.unlink(missing_ok=True)
             wider = _widened(table, found, columns, broken)
             if wider is None:
                 raise
             columns = wider
             continue
         if bad := _bad_rows(engine, columns):
-            target.unlink(missing_ok=True)
             raise _rows_refused(table, bad)
         return columns
 

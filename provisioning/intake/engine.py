@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ def engine(work: Path, *, memory: str = MEMORY, threads: int = THREADS) -> Itera
             "temp_directory": str(spill),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            "temp_file_encryption": True,  # what spills onto the disk is sealed with a key that dies with the process
         },
     )
     try:
@@ -49,15 +51,31 @@ def refusal(table: str, broken: duckdb.Error) -> ProvisioningFault:
     """DuckDB's error in our words; its own text may quote data, so that it stays private."""
     text = str(broken)
     if "No space left" in text or "temp_directory" in text or "max_temp_directory_size" in text:
-        return ProvisioningFault(
-            f"Table {table} was not registered: the disk is full.",
-            why="Reading it needs room for the copy and for sorting.",
-            do="Free some space and register again; nothing half-done was kept.",
-            private=text,
-        )
+        return _full(table, text)
     return FileRefused(
         f"Table {table} was not registered: its file cannot be read.",
         why="It is not what its ending says, or it is damaged.",
         do="Open it with the program that wrote it, write it again and register that.",
         private=text,
+    )
+
+
+def disk_refusal(table: str, broken: OSError) -> ProvisioningFault:
+    """The file system's error while a table was written."""
+    if broken.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(table, str(broken))
+    return ProvisioningFault(
+        f"Table {table} was not registered: it could not be written.",
+        why="The disk refused it.",
+        do="Look at the disk's health and register again; nothing half-done was kept.",
+        private=str(broken),
+    )
+
+
+def _full(table: str, private: str) -> ProvisioningFault:
+    return ProvisioningFault(
+        f"Table {table} was not registered: the disk is full.",
+        why="Reading it needs room for the copy and for sorting.",
+        do="Free some space and register again; nothing half-done was kept.",
+        private=private,
     )

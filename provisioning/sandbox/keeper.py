@@ -13,6 +13,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -29,9 +30,10 @@ from provisioning.sandbox.pool import Pool, Waiting, hand_over
 from provisioning.sandbox.privilege import Privilege, privilege_for
 from provisioning.sandbox.session_book import SessionBook
 from provisioning.sandbox.stage import StageMounts
+from vault import Vault
 
 if TYPE_CHECKING:
-    from provisioning.domain.mount_plan import MountPlan
+    from provisioning.domain.mount_plan import MountedDataset, MountPlan
 
 _log = logging.getLogger("glovebox.sandbox")
 Say = Callable[[str, int], Awaitable[None]]
@@ -64,6 +66,7 @@ class Keeper:
         self.containers = Containers(settings, client, self.privilege)
         self._doors = doors
         self._mounts = SandboxMounts(settings, self.privilege)
+        self._vault = Vault(settings)
         self.pool = Pool(settings, self.containers, self._mounts, StageMounts(settings, self.privilege))
 
     async def open(self, plan: MountPlan, server_name: str, prefix: str, say: Say) -> Opened:
@@ -109,12 +112,13 @@ class Keeper:
         """Ensure that container and mounts are gone. Raises a Fault."""
         self.containers.remove(sandbox_id)
         self._mounts.remove(sandbox_id)
+        self._vault.release(sandbox_id)
 
     # -- the two ways to a running container ------------------------------------------------------------------------
     async def _make(self, plan: MountPlan, sandbox_id: str, server_name: str, prefix: str, say: Say) -> Opened:
         token = secrets.token_urlsafe(32)
         await say("Mounting the project's data, read-only, and your home.", 10)
-        order = self._order(plan, sandbox_id)
+        order = await asyncio.to_thread(self._order, plan, sandbox_id)
         binds = await asyncio.to_thread(self._mounts.prepare, order)
         await asyncio.to_thread(self._write_door, plan, sandbox_id, server_name, prefix, token)
         await say("Starting the sealed container.", 25)
@@ -126,7 +130,7 @@ class Keeper:
     async def _claim(self, plan: MountPlan, waiting: Waiting, server_name: str, prefix: str, say: Say) -> Opened:
         token = secrets.token_urlsafe(32)
         await say("Bringing the project's data, read-only, and your home into a waiting container.", 25)
-        order = self._order(plan, waiting.sandbox_id)
+        order = await asyncio.to_thread(self._order, plan, waiting.sandbox_id)
         appeared = await asyncio.to_thread(self._fill, order, waiting.uid)
         await asyncio.to_thread(self._write_door, plan, waiting.sandbox_id, server_name, prefix, token)
         serve = Folders.of(self.settings, waiting.sandbox_id).serve
@@ -177,13 +181,20 @@ class Keeper:
 
     # -- parts ------------------------------------------------------------------------------------------------------
     def _order(self, plan: MountPlan, sandbox_id: str) -> MountOrder:
+        """What to mount, with every dataset of the plan open and held for this sandbox. Raises VaultFault."""
         return MountOrder(
             sandbox_id=sandbox_id,
             uid=plan.uid,
             home_image=home_image(self.settings, plan.person, plan.project),
             home_bytes=self.settings.sandbox.home_bytes,
-            datasets={dataset.name: dataset.folder for dataset in plan.datasets},
+            datasets={each.name: self._folder(each, sandbox_id) for each in plan.datasets},
         )
+
+    def _folder(self, dataset: MountedDataset, sandbox_id: str) -> Path:
+        """A registered version has digests and lies in the vault; the proof's own program has none and lies open."""
+        if not dataset.digests:
+            return dataset.folder
+        return self._vault.hold(dataset.version, dataset.digests, sandbox_id)
 
     def _write_door(self, plan: MountPlan, sandbox_id: str, server_name: str, prefix: str, token: str) -> None:
         facts = {

@@ -14,6 +14,7 @@ from provisioning.sandbox.mounts import SandboxMounts
 from provisioning.sandbox.ownership import owner_lives
 from provisioning.sandbox.privilege import privilege_for
 from provisioning.sandbox.session_book import SessionBook
+from vault import Vault
 
 
 @dataclass
@@ -43,6 +44,7 @@ def sweep(settings: Settings, book: SessionBook, client: docker.DockerClient) ->
         if folder.name not in alive:
             mounts.remove(folder.name)
             swept.removed.append(folder.name)
+    Vault(settings).close_unheld(alive)
     for sandbox in sorted(set(recorded) - alive):
         book.stopped(sandbox, "found ended when the workbench started")
         swept.closed.append(sandbox)

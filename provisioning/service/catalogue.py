@@ -1,6 +1,6 @@
 """Bringing datasets in and looking them up.
 
-Files are read into a folder beside the datasets, one rename puts them in place, and the rename happens inside the
+Files are sealed into a folder beside the datasets, key and all; one rename puts them in place, and the rename happens inside the
 transaction that registers them: after a crash there is either a registered version with its files, or an unregistered folder
 that `sweep` removes.
 """
@@ -29,6 +29,8 @@ from provisioning.store import catalogue as rows
 from provisioning.store.catalogue import dataset, datasets, stewards_of, tables_of, version
 from store.database import Database
 from store.transaction import Transaction
+from vault import Vault
+from vault.sealing import SealedWriter
 
 __all__ = [
     "dataset",
@@ -66,8 +68,8 @@ def register_dataset(
     incoming.mkdir(mode=0o700, parents=True)
     try:
         delivered, work = incoming / "version", incoming / "work"
-        delivered.mkdir(mode=0o755)
-        ingested = _read_all(wanted, work, delivered, progress)
+        delivered.mkdir(mode=0o700)
+        ingested = _read_all(wanted, work, Vault(settings).writer(delivered), progress)
         with db.transaction(at) as t:
             return _register(t, settings, wanted, ingested, delivered, actor)
     finally:
@@ -102,14 +104,14 @@ def sweep(db: Database, settings: Settings) -> list[Path]:
     return removed
 
 
-def _read_all(wanted: Registration, work: Path, delivered: Path, progress: Progress | None) -> list[Ingested]:
+def _read_all(wanted: Registration, work: Path, writer: SealedWriter, progress: Progress | None) -> list[Ingested]:
     work.mkdir(mode=0o700)
     done = []
     with engine(work) as connection:
         for number, source in enumerate(wanted.tables):
             if progress is not None:
                 progress(source.name, number, len(wanted.tables))
-            done.append(ingest(connection, source, work / source.name, delivered))
+            done.append(ingest(connection, source, work / source.name, writer))
             shutil.rmtree(work / source.name)
     return done
 
@@ -192,7 +194,7 @@ def put_in_place(delivered: Path, target: Path) -> None:
         remove_folder(target)
     _sync(delivered)
     delivered.rename(target)
-    target.chmod(0o555)
+    target.chmod(0o500)
     _sync(target.parent)
 
 

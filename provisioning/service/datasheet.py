@@ -6,10 +6,13 @@ These figures come from the data unprotected, so that they are for the admins an
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from installation.settings import Settings
 from provisioning.domain.classification import Classification
@@ -21,6 +24,7 @@ from provisioning.intake.engine import engine, literal
 from provisioning.intake.profiling import profile, scan
 from provisioning.store import catalogue
 from store.database import Database
+from vault import Vault
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,8 @@ class Looked:
 
 def look_at(db: Database, settings: Settings, version: str) -> Looked:
     """Profile and scan a version. Raises NotFound, or ProvisioningFault when it was destroyed."""
-    tables = _tables(db, settings, version)
     profiles, proposals = {}, {}
-    with tempfile.TemporaryDirectory(prefix="glovebox-") as work, engine(Path(work)) as connection:
+    with _opened(db, settings, version) as (tables, connection):
         for table, path in tables:
             relation = f"read_parquet({literal(str(path))})"
             profiles[table.name] = profile(connection, relation, table)
@@ -58,12 +61,26 @@ def changes(db: Database, settings: Settings, before: str, after: str) -> list[s
 
 
 def _profiles(db: Database, settings: Settings, version: str) -> dict[str, TableProfile]:
-    tables = _tables(db, settings, version)
-    with tempfile.TemporaryDirectory(prefix="glovebox-") as work, engine(Path(work)) as connection:
+    with _opened(db, settings, version) as (tables, connection):
         return {t.name: profile(connection, f"read_parquet({literal(str(path))})", t) for t, path in tables}
 
 
-def _tables(db: Database, settings: Settings, version: str) -> list[tuple[RegisteredTable, Path]]:
+@contextmanager
+def _opened(
+    db: Database, settings: Settings, version: str
+) -> Iterator[tuple[list[tuple[RegisteredTable, Path]], duckdb.DuckDBPyConnection]]:
+    """The version's tables with their plain files, and a connection to look at them with."""
+    tables = _tables(db, version)
+    wanted = {version: {table.file: table.digest for table in tables}}
+    with (
+        Vault(settings).opened(wanted) as opened,
+        tempfile.TemporaryDirectory(prefix="glovebox-") as work,
+        engine(Path(work)) as connection,
+    ):
+        yield [(table, opened[version] / table.file) for table in tables], connection
+
+
+def _tables(db: Database, version: str) -> list[RegisteredTable]:
     with db.read() as c:
         found, tables = catalogue.version(c, version), catalogue.tables_of(c, version)
     if found is None:
@@ -72,4 +89,4 @@ def _tables(db: Database, settings: Settings, version: str) -> list[tuple[Regist
         raise ProvisioningFault(
             f"{version} cannot be looked at.", why="It was destroyed.", do="Look at a version that is available."
         )
-    return [(table, settings.datasets / found.folder / table.file) for table in tables]
+    return tables

@@ -26,6 +26,7 @@ from provisioning.store import catalogue
 from store import schema as s
 from store.database import Database
 from store.transaction import Transaction
+from vault import Vault
 
 STATEMENT = "glovebox-destruction/1"
 PENDING = ".pending"
@@ -53,7 +54,8 @@ def destroy_version(db: Database, settings: Settings, *, version: str, reason: s
             "destroyed_at": t.at,
             "destroyed_by": actor,
             "reason": said,
-            "storage": "The files were deleted. They had not been encrypted, so that a copy of the disk may hold remains.",
+            "storage": "The version's own key was overwritten and removed, then its files, which had been encrypted under that key alone. "
+            "A backup that holds both the files and the key must be destroyed too.",
             **_what_came_of_it(t, version),
         }
         statement = canonical(facts)
@@ -70,6 +72,7 @@ def destroy_version(db: Database, settings: Settings, *, version: str, reason: s
     pending.replace(path)
     folder = settings.datasets / str(found["folder"])
     if folder.exists():
+        Vault(settings).erase_key(folder)
         remove_folder(folder)
     return path
 

@@ -24,13 +24,15 @@ from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, RegisteredTable, VersionId, digest_of, parse_version, version_id
 from provisioning.domain.errors import RegistrationRefused, not_found
 from provisioning.domain.masking import TableRecipe, check, facts
-from provisioning.intake.engine import engine, literal, refusal
-from provisioning.intake.ingest import PARQUET, describe
+from provisioning.intake.engine import disk_refusal, engine, literal, refusal
 from provisioning.intake.masking import anonymity, masked_select
+from provisioning.intake.sealed_copy import SealedCopy
 from provisioning.service.catalogue import INCOMING, put_in_place
 from provisioning.store import catalogue as rows
 from provisioning.store.projects import project as find_project
 from store.database import Database
+from vault import Vault
+from vault.sealing import SealedWriter
 
 _KEY_BYTES = 32
 
@@ -60,10 +62,13 @@ def mask_version(
         raise not_found("project", ascii(project[:60]), "./glovebox project list")
     _check(recipes, tables)
     incoming = settings.datasets / INCOMING / secrets.token_hex(8)
-    (incoming / "version").mkdir(mode=0o755, parents=True)
+    (incoming / "version").mkdir(mode=0o700, parents=True)
+    vault = Vault(settings)
     try:
         key = project_key(settings, project)
-        made, effect = _mask_all(settings.datasets / source.folder, tables, recipes, key, incoming)
+        writer = vault.writer(incoming / "version")
+        with vault.opened({version: {table.file: table.digest for table in tables}}) as opened:
+            made, effect = _mask_all(opened[version], tables, recipes, key, writer, incoming)
         recipe = {"from": version, "project": project, "recipe": facts(recipes), "effect": effect}
         with db.transaction(at) as t:
             number = rows.next_number(t, dataset)
@@ -121,18 +126,25 @@ def _check(recipes: Mapping[str, TableRecipe], tables: Sequence[RegisteredTable]
 
 
 def _mask_all(
-    folder: Path, tables: Sequence[RegisteredTable], recipes: Mapping[str, TableRecipe], key: bytes, incoming: Path
+    folder: Path,
+    tables: Sequence[RegisteredTable],
+    recipes: Mapping[str, TableRecipe],
+    key: bytes,
+    writer: SealedWriter,
+    incoming: Path,
 ) -> tuple[list[RegisteredTable], dict[str, Any]]:
     made: list[RegisteredTable] = []
     effect: dict[str, Any] = {}
     with engine(incoming) as connection:
         for table in tables:
             recipe = recipes.get(table.name, TableRecipe())
-            target = incoming / "version" / f"{table.name}.parquet"
+            copy = SealedCopy(connection, writer, table.name, incoming)
             try:
-                found, change = _mask_one(connection, folder / table.file, table, recipe, key, target)
+                found, change = _mask_one(connection, folder / table.file, table, recipe, key, copy)
             except duckdb.Error as broken:
                 raise refusal(table.name, broken) from broken
+            except OSError as broken:
+                raise disk_refusal(table.name, broken) from broken
             made.append(found)
             if change:
                 effect[table.name] = change
@@ -145,14 +157,13 @@ def _mask_one(
     table: RegisteredTable,
     recipe: TableRecipe,
     key: bytes,
-    target: Path,
+    copy: SealedCopy,
 ) -> tuple[RegisteredTable, dict[str, Any]]:
-    before, after = (f"read_parquet({literal(str(path))})" for path in (source, target))
-    connection.execute(
-        f"COPY ({masked_select(before, table.columns, table.unit, recipe, key)}) TO {literal(str(target))} {PARQUET}"
-    )
-    meanings = {column.name: column.meaning for column in table.columns}
-    made = describe(connection, table.name, target, meanings)
+    before = f"read_parquet({literal(str(source))})"
+    masked = masked_select(before, table.columns, table.unit, recipe, key)
+    copy(masked)
+    after = f"({masked})"
+    made = copy.table({column.name: column.meaning for column in table.columns})
     measured = {
         when: found.facts()
         for when, relation in (("before", before), ("after", after))

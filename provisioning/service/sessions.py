@@ -32,6 +32,7 @@ from store import schema as s
 from store.clock import moment, stamp
 from store.database import Database
 from store.transaction import Transaction
+from vault import Vault
 
 ENTRY_POINT = "access/start_sandbox"
 
@@ -281,15 +282,19 @@ def _mounts(c: Connection, settings: Settings, asked: str, grants: Sequence[int]
 
 def _mounted(c: Connection, settings: Settings, name: str, version_id: str) -> MountedDataset:
     version = catalogue.version(c, version_id)
-    folder = settings.datasets / version.folder if version else Path()
-    if version is None or version.state != AVAILABLE or not folder.is_dir():
+    sealed = settings.datasets / version.folder if version else Path()
+    if version is None or version.state != AVAILABLE or not sealed.is_dir():
         raise ProvisioningFault(
             f"{version_id} could not be mounted.",
             why="Its files are not where the catalogue says.",
             do="Ask an administrator to look at the installation: ./glovebox status.",
-            private=str(folder),
+            private=str(sealed),
         )
-    return MountedDataset(name, version_id, folder, tuple(table.name for table in catalogue.tables_of(c, version_id)))
+    tables = catalogue.tables_of(c, version_id)
+    digests = {table.file: table.digest for table in tables}
+    return MountedDataset(
+        name, version_id, Vault(settings).path(version_id), tuple(table.name for table in tables), digests
+    )
 
 
 def _why_over(

@@ -15,7 +15,7 @@ from pathlib import Path
 from egress_gate.desk.context import Desk
 from egress_gate.desk.serve import run
 from egress_gate.desk.session import Cookies, cookie_key
-from egress_gate.service.fakes import FakeInUse, FakeRecomputer
+from egress_gate.service.fakes import FakeInUse, FakeRecomputer, PlainData
 from egress_gate.service.gate import Gate
 from egress_gate.service.notary import LedgerNotary
 from egress_gate.service.ports import Assessment, Question
@@ -44,6 +44,7 @@ def main(home: Path) -> None:
         recomputer=SlowRecomputer(),
         notary=LedgerNotary(settings.secrets / "ledger.key"),
         datasets=settings.datasets,
+        vault=PlainData(),
         ledger_key=keys.public(settings.home / "ledger.pub"),
     )
     cookies = Cookies(cookie_key(settings.secrets / "desk.key"), PREFIX, secure=False)

@@ -30,9 +30,8 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def stored(world: World, version: str = "nafld/1", table: str = "people") -> list[tuple[Any, ...]]:
-    path = world.settings.datasets / version / f"{table}.parquet"
-    with duckdb.connect() as connection:
-        return connection.read_parquet(str(path)).fetchall()
+    with world.opened(version) as folder, duckdb.connect() as connection:
+        return connection.read_parquet(str(folder / f"{table}.parquet")).fetchall()
 
 
 def types(world: World, version: str = "nafld/1") -> dict[str, str]:
@@ -55,13 +54,16 @@ def test_a_csv_becomes_an_immutable_version(world: World) -> None:
     assert world.register() == "nafld/1"
     assert stored(world) == [(1, 50, "MI"), (2, 61, None), (3, 47, "death")]
     folder = world.settings.datasets / "nafld/1"
-    assert [path.name for path in folder.iterdir()] == ["people.parquet"]
-    file = folder / "people.parquet"
-    assert (file.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o444, 0o555)
+    assert sorted(path.name for path in folder.iterdir()) == ["key.json", "people.parquet.sealed"]
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o400}
+    assert folder.stat().st_mode & 0o777 == 0o500
     with world.db.read() as c:
         (table,) = catalogue.tables_of(c, "nafld/1")
-    assert (table.rows, table.unit, table.bytes) == (3, "id", file.stat().st_size)
-    assert table.digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    with world.opened() as opened:
+        plain = (opened / "people.parquet").read_bytes()
+        assert (opened / "people.parquet").stat().st_mode & 0o777 == 0o444
+    assert (table.rows, table.unit, table.bytes) == (3, "id", len(plain))
+    assert table.digest == hashlib.sha256(plain).hexdigest()
 
 
 def test_the_record_names_what_came_in(world: World) -> None:
@@ -366,7 +368,7 @@ def test_a_folder_that_a_crash_left_is_in_nobodys_way(world: World) -> None:
     orphan.mkdir(parents=True)
     (orphan / "half.parquet").write_text("half")
     world.register()
-    assert [path.name for path in orphan.iterdir()] == ["people.parquet"]
+    assert sorted(path.name for path in orphan.iterdir()) == ["key.json", "people.parquet.sealed"]
 
 
 def test_sweep_removes_what_a_crash_left_and_nothing_else(world: World) -> None:

@@ -98,6 +98,9 @@ MEANINGS = {
     "database_url": "A PostgreSQL address moves the store there; the environment's DATABASE_URL does the same. SQLite when empty.",
     "tls_cert": "PEM file with the public proxy's certificate chain.",
     "tls_key": "PEM file with its private key.",
+    "vault_master": "Where the key lies that wraps the datasets' keys: `file` (`secrets/vault.master`, 0600), "
+    "`pkcs11:token=…;object=…?module-path=…&pin-source=…`, or `command:/path/to/program` for any key service.",
+    "vault_place": "A folder on a tmpfs, closed to others, where opened data lies; by default one in `/dev/shm`.",
     "policy_engine": "`opa`, the real server; or `regopy`, the same Rego in-process.",
     "authenticator": "`local` accounts or `oidc`.",
     "oidc": "With `oidc`: traits of oauthenticator's GenericOAuthenticator, under `[oidc]`.",

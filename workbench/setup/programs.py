@@ -66,6 +66,7 @@ def _base_present() -> bool:
 
 
 def ensure_browser(settings: Settings, progress: Progress) -> str:
-    debian.ensure_programs({"chromium": "chromium"}, progress)
+    """What only tests need: a browser, and a software module that speaks PKCS#11."""
+    debian.ensure_programs({"chromium": "chromium", "softhsm2-util": "softhsm2"}, progress)
     said = subprocess.run(["chromium", "--version"], capture_output=True, text=True, check=False).stdout
     return said.strip() or "there"

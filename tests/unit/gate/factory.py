@@ -16,7 +16,7 @@ from egress_gate.domain.review import ReviewVerdict
 from egress_gate.policy.facts import Person
 from egress_gate.service.check import check, claim
 from egress_gate.service.deliver import revoke
-from egress_gate.service.fakes import FakeEngine, FakeInUse, FakeRecomputer
+from egress_gate.service.fakes import FakeEngine, FakeInUse, FakeRecomputer, PlainData
 from egress_gate.service.gate import Gate
 from egress_gate.service.notary import LedgerNotary
 from egress_gate.service.release import prepare, release
@@ -161,7 +161,7 @@ def make_world(home: Path, approvals: int = 1) -> World:
         t.record(Entry("project.created", "adam", {"project": "liver"}, {}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FakeInUse)
-        engine, recomputer = FakeEngine(approvals=approvals), FakeRecomputer()
+        engine, recomputer, plain = FakeEngine(approvals=approvals), FakeRecomputer(), PlainData()
     gate = Gate(
         database,
         Blobs(settings.blobs),
@@ -169,6 +169,7 @@ def make_world(home: Path, approvals: int = 1) -> World:
         recomputer,
         LedgerNotary(settings.secrets / "ledger.key"),
         settings.datasets,
+        plain,
         ledger_key(settings),
     )
     return World(gate, engine, recomputer, settings)

@@ -226,9 +226,8 @@ def mask(world: World, project: str = "liver", recipe: Any = None, version: str 
 
 
 def ids(world: World, version: str) -> list[str]:
-    with duckdb.connect() as connection:
-        path = world.settings.datasets / version / "people.parquet"
-        return sorted(row[0] for row in connection.read_parquet(str(path)).fetchall())
+    with world.opened(version) as folder, duckdb.connect() as connection:
+        return sorted(row[0] for row in connection.read_parquet(str(folder / "people.parquet")).fetchall())
 
 
 def test_a_masked_version_is_a_version_of_its_own(world: World) -> None:

@@ -35,7 +35,10 @@ def test_a_member_with_a_grant_gets_a_plan(world: World) -> None:
     assert (planned.person, planned.uid, planned.project, planned.view) == ("ana", 200_000, "liver", "guarded")
     (mounted,) = planned.datasets
     assert (mounted.name, mounted.version, mounted.tables) == ("nafld", "nafld/1", ("people",))
-    assert (mounted.folder / "people.parquet").stat().st_mode & 0o777 == 0o444
+    assert not mounted.folder.exists()  # a plan opens nothing: a sandbox that holds the version does
+    with world.opened() as opened:
+        assert opened == mounted.folder
+        assert (opened / "people.parquet").stat().st_mode & 0o777 == 0o444
     assert planned.limits["bytes_per_hour"] > 0
     assert [choice.name for choice in sessions.projects_for(world.db, world.engine, "ana", ANALYST, AT)] == ["liver"]
 

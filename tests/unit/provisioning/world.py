@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from provisioning.domain.registration import Registration, TableSource
 from provisioning.service import catalogue, projects
 from store import schema
 from store.database import Database
+from vault import Vault
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -34,6 +37,14 @@ class World:
         self.settings = load(self.home)
         self.db = Database.open(self.settings)
         self.engine = InProcess()
+
+    @contextmanager
+    def opened(self, version: str = "nafld/1") -> Iterator[Path]:
+        """The version's plain files, as a sandbox would see them."""
+        with self.db.read() as c:
+            digests = {table.file: table.digest for table in catalogue.tables_of(c, version)}
+        with Vault(self.settings).opened({version: digests}) as found:
+            yield found[version]
 
     def file(self, name: str, content: str | bytes = CSV) -> Path:
         path = self.home / "in" / name
