@@ -313,7 +313,7 @@ def with_module(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings
     pin.chmod(0o600)
     library = pkcs11.lib(MODULE)
     library.reinitialize()
-    with library.get_token(token_label="vault").open(user_pin="1234", rw=True) as session:  # noqa: S106  a test's token
+    with library.get_token(token_label="vault").open(user_pin="1234", rw=True) as session:
         session.generate_key(pkcs11.KeyType.AES, 256, label="master", store=True)
     address = f"pkcs11:token=vault;object=master?module-path={MODULE}&pin-source={pin}"
     return replace(settings, vault_master=address)
