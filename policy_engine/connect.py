@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from installation.settings import Settings
-from policy_engine.opa_server import OpaServer
 from policy_engine.port import PolicyEngine, unavailable
 
 
@@ -13,6 +12,8 @@ def connect(settings: Settings) -> PolicyEngine:
         from policy_engine.in_process import InProcess  # loads a C++ library that a process using OPA does not need
 
         return InProcess()
+    from policy_engine.opa_server import OpaServer  # its client is large, and `assess` asks no server
+
     token = settings.secrets / "opa.token"
     try:
         return OpaServer("127.0.0.1", settings.ports.opa, token.read_text("utf-8").strip())

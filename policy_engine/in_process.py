@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+# Both libraries carry a C++ runtime of their own; loaded in the other order the process ends with "free(): invalid pointer".
+import highspy  # noqa: F401
 from regopy import Interpreter, LogLevel, Output, RegoError
 
 from policy_engine import bundle

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from egress_gate.disclosure.derivation import Derivation
-from egress_gate.disclosure.protection import is_primary, protect_table
 from egress_gate.disclosure.rules import CellFinding, Parameters, cell_findings, class_findings
 from egress_gate.disclosure.tabulation import Cell, Tabulation
 
@@ -79,6 +78,8 @@ def judge(
     kinds: tuple[str | None, ...] = tuple("primary" if i in hidden else None for i in range(len(table.cells)))
     protected, optimal, lost = False, True, False
     if protect:
+        from egress_gate.disclosure.protection import protect_table  # the solvers, which few tables need
+
         made = protect_table(derivation, table, broken, rules, left, hidden)
         kinds, optimal, lost = made.suppressed, made.optimal, not made.safe
         protected = made.safe and any(kinds)
@@ -162,4 +163,4 @@ def _agrees(theirs: Any, ours: Any) -> bool:
         return str(theirs) == str(ours)
 
 
-__all__ = ["JudgedCell", "Judgement", "TableFinding", "disagreements", "is_primary", "judge"]
+__all__ = ["JudgedCell", "Judgement", "TableFinding", "disagreements", "judge"]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -21,18 +22,21 @@ from egress_gate.disclosure.errors import JudgementFault
 from egress_gate.disclosure.judge import JudgedCell, Judgement, judge
 from egress_gate.disclosure.plan import plan
 from egress_gate.disclosure.rules import Parameters
-from egress_gate.disclosure.tabulation import tabulate
+from egress_gate.disclosure.tabulation import Tabulation, tabulate
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.ports import EarlierTable
 from egress_gate.verifier.execute import CSV
 from egress_gate.verifier.in_process import Subprocess
 from egress_gate.verifier.port import Limits, TableFile
-from policy_engine.in_process import InProcess
+
+if TYPE_CHECKING:
+    from policy_engine.in_process import InProcess
 
 DATASET = "case"
 VERSION = "case/1"
 SEARCH_SECONDS = 30.0
+LIMITS = Limits(seconds=600.0, memory=4 * 1024**3, cells=200_000)
 _FORMATS = {".csv": "csv", ".parquet": "parquet"}
 
 
@@ -53,36 +57,38 @@ class Case:
 def assess_file(path: Path) -> dict[str, Any]:
     """Judge the case in ``path``. Raises JudgementFault for a case that cannot be judged, and the faults of the SQL's reading."""
     begun = time.perf_counter()
-    engine = InProcess()
-    case = read_case(path, engine)
-    read = time.perf_counter()
+    case = read_case(path)
     derivation = parse(case.sql, case.catalogue)
-    used = {t.key for t in derivation.tables}
-    runner, limits = Subprocess(), Limits(seconds=600.0, memory=4 * 1024**3, cells=200_000)
-    files = [f for f in case.files if f"{f.dataset}.{f.name}" in used]
-    measured = runner.measure(plan(derivation), files, limits)
+    read = time.perf_counter()
+    with ThreadPoolExecutor(max_workers=1) as beside:  # the rules are loaded while the verifier counts
+        measuring = beside.submit(_measure, case, derivation)
+        engine = _engine()
+        strict = dict(engine.query("release/parameters", {"classifications": [case.level], "kinds": ["table"]}).result)
+        parameters = {**strict, **case.parameters}
+        rules = Parameters.read(parameters)
+        table = measuring.result()
     computed = time.perf_counter()
-    rules = Parameters.read(case.parameters)
     judged = judge(
         derivation,
-        tabulate(derivation, measured.values, measured.statistics),
+        table,
         rules,
         protect=case.protect,
         left=lambda: max(0.0, computed + SEARCH_SECONDS - time.perf_counter()),
         blank=case.suppressed,
-        small_share=float(case.parameters["small_cells_percent"]) / 100,
-        small_allowed=int(case.parameters["small_cells_allowed"]),
+        small_share=float(parameters["small_cells_percent"]) / 100,
+        small_allowed=int(parameters["small_cells_allowed"]),
     )
     decided = time.perf_counter()
-    universe = Universe(case.catalogue, case.files, {DATASET: VERSION}, runner, limits, time.monotonic)
+    universe = Universe(case.catalogue, case.files, {DATASET: VERSION}, Subprocess(), LIMITS, time.monotonic)
     audit = joint_audit(derivation, judged, case.earlier, rules, universe)
     audited = time.perf_counter()
-    verdict = _decide(engine, case, derivation, judged, audit)
+    verdict = _decide(engine, case, strict, derivation, judged, audit)
     seconds = {
         "read": read - begun,
         "recompute": computed - read,
         "rules": decided - computed,
         "audit": audited - decided,
+        "total": time.perf_counter() - begun,
     }
     return {
         "decision": verdict["outcome"],
@@ -92,13 +98,24 @@ def assess_file(path: Path) -> dict[str, Any]:
         "audit_verdict": audit.verdict,
         "findings": [f.facts() for f in _findings(judged, audit)],
         "sql": derivation.canonical_sql(),
-        "seconds": {
-            name: round(value, 4) for name, value in (seconds | {"total": time.perf_counter() - begun}).items()
-        },
+        "seconds": {name: round(value, 4) for name, value in seconds.items()},
     }
 
 
-def read_case(path: Path, engine: InProcess) -> Case:
+def _measure(case: Case, derivation: Derivation) -> Tabulation:
+    used = {t.key for t in derivation.tables}
+    files = [f for f in case.files if f"{f.dataset}.{f.name}" in used]
+    measured = Subprocess().measure(plan(derivation), files, LIMITS)
+    return tabulate(derivation, measured.values, measured.statistics)
+
+
+def _engine() -> InProcess:
+    from policy_engine.in_process import InProcess  # large libraries, loaded while the verifier counts
+
+    return InProcess()
+
+
+def read_case(path: Path) -> Case:
     """Read and check a case file. Raises JudgementFault, which names what is wrong with it."""
     try:
         raw = json.loads(path.read_text("utf-8"))
@@ -107,7 +124,7 @@ def read_case(path: Path, engine: InProcess) -> Case:
     if not isinstance(raw, dict) or not isinstance(raw.get("sql"), str):
         raise _bad("The case has no sql.", "A case asks for one table.", 'Add "sql": "SELECT …".')
     files = _tables(raw.get("tables"), path.parent)
-    level, strict = _level(raw.get("classification", "sensitive"), engine)
+    level = _level(raw.get("classification", "sensitive"))
     given = raw.get("parameters") or {}
     if not isinstance(given, dict):
         raise _bad("The parameters are not an object.", "Each has a name.", 'Write {"min_contributors": 10, …}.')
@@ -115,7 +132,7 @@ def read_case(path: Path, engine: InProcess) -> Case:
         files=tuple(files),
         catalogue={t.key: t for t in (_schema(f) for f in files)},
         level=level,
-        parameters={**strict, **given},
+        parameters=given,
         protect=raw.get("protect") is True,
         earlier=tuple(_earlier(n, one) for n, one in enumerate(_list(raw, "earlier"))),
         sql=raw["sql"],
@@ -172,16 +189,14 @@ def _schema(file: TableFile) -> TableSchema:
     return TableSchema(DATASET, file.name, columns, file.unit)
 
 
-def _level(name: Any, engine: InProcess) -> tuple[int, dict[str, Any]]:
-    """The classification's number and the policy's parameters for it."""
+def _level(name: Any) -> int:
+    """The classification's number."""
     levels = {str(row["name"]): int(number) for number, row in _levels().items()}
     if name not in levels and name not in levels.values():
         raise _bad(
             f"The classification {name} is not known.", "The rules depend on it.", f"Use one of: {', '.join(levels)}."
         )
-    level = levels.get(str(name), name)
-    answer = engine.query("release/parameters", {"classifications": [level], "kinds": ["table"]})
-    return level, dict(answer.result)
+    return levels[name] if name in levels else int(name)
 
 
 def _levels() -> dict[str, Any]:
@@ -228,10 +243,14 @@ def _findings(judged: Judgement, audit: JointAudit) -> list[Finding]:
 
 
 def _decide(
-    engine: InProcess, case: Case, derivation: Derivation, judged: Judgement, audit: JointAudit
+    engine: InProcess,
+    case: Case,
+    strict: Mapping[str, Any],
+    derivation: Derivation,
+    judged: Judgement,
+    audit: JointAudit,
 ) -> dict[str, Any]:
-    """The policy's word. Without protection nothing will suppress what fails, so the item counts as it stands."""
-    strict = engine.query("release/parameters", {"classifications": [case.level], "kinds": ["table"]}).result
+    """The policy's word on the item as it stands: whatever was to be suppressed is."""
     source = {"version": VERSION, "dataset": DATASET, "classification": case.level, "stewards": ["steward"]}
     item = {
         "name": "table",
@@ -240,10 +259,15 @@ def _decide(
         "lineage": [source],
         "findings": [f.facts() for f in _findings(judged, audit)],
         "checks_completed": judged.completed and audit.completed,
-        "protected": judged.protected or not case.protect,
+        "protected": judged.protected,
     }
     request = {"id": "case", "author": "analyst", "project": "case", "purpose": "assessment"}
-    facts = {"request": request, "parameters": strict, "items": [item], "now": "1970-01-01T00:00:00Z"}
+    facts = {
+        "request": request,
+        "parameters": {**strict, "protect": True},
+        "items": [item],
+        "now": "1970-01-01T00:00:00Z",
+    }
     return dict(engine.query("release/decision", facts).result)
 
 

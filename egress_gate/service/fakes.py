@@ -142,7 +142,7 @@ def _decision(facts: dict[str, Any]) -> dict[str, Any]:
     obligations = {"approvals": 1, "stewards_of": datasets, "protect": False}
     failed = sorted({f["rule"] for i in items for f in i["findings"] if f["severity"] == "fail"})
     unfinished = any(not i["checks_completed"] for i in items)
-    if "min_contributors" in failed and not unfinished:
+    if "min_contributors" in failed and not unfinished and not facts["parameters"].get("protect"):
         obligations["protect"] = True
         return {"outcome": "review", "reasons": [_reason("small-cells")], "obligations": obligations}
     if failed or unfinished:

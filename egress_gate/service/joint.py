@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from egress_gate.disclosure.atoms import AtomPlan, Grid, plan_atoms, read_atoms
-from egress_gate.disclosure.audit import AuditAnswer, AuditInconsistent, AuditRules, Kind, Verdict, audit
-from egress_gate.disclosure.audit import AuditFinding as Inference
 from egress_gate.disclosure.derivation import Derivation, parse
 from egress_gate.disclosure.judge import Judgement
 from egress_gate.disclosure.plan import Plan
@@ -22,10 +19,15 @@ from egress_gate.service.ports import AuditFinding, EarlierTable
 from egress_gate.verifier.port import Limits, Runner, TableFile
 from installation.fault import Fault
 
+if TYPE_CHECKING:  # the solvers, which a table that stands alone does not need
+    from egress_gate.disclosure.atoms import AtomPlan, Grid
+    from egress_gate.disclosure.audit import AuditAnswer
+    from egress_gate.disclosure.audit import AuditFinding as Inference
+
 MOST_POINTS = 200_000
 SECONDS = 20.0
-_BROKEN = (Fault, AuditInconsistent, ArithmeticError, LookupError, ValueError, TypeError, RuntimeError, MemoryError)
-_RULES = {Kind.EXACT: "joint_exact", Kind.NARROW: "joint_narrow"}
+_BROKEN = (Fault, ArithmeticError, LookupError, ValueError, TypeError, RuntimeError, MemoryError)
+_RULES = {"exact": "joint_exact", "narrow": "joint_narrow"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,15 @@ class Universe:
 
 
 def joint_audit(
-    derivation: Derivation, judged: Judgement, earlier: Sequence[EarlierTable], rules: Parameters, universe: Universe
+    derivation: Derivation,
+    judged: Judgement,
+    earlier: Sequence[EarlierTable],
+    rules: Parameters,
+    universe: Universe,
+    rounding_base: int | None = None,
 ) -> JointAudit:
-    """Raises nothing: an audit that could not be done is not proven."""
+    """``rounding_base``: what the table's own figures are rounded to when they leave. Raises nothing: an audit that could not be done
+    is not proven."""
     hidden = [c.cell.published_key for c in judged.cells if c.suppressed]
     others = [e for e in earlier if not _same(derivation, hidden, e)]
     if not others and not hidden and not _tells_twice(derivation):
@@ -66,7 +74,7 @@ def joint_audit(
         elif {t.dataset for t in read.tables} & {t.dataset for t in derivation.tables}:
             comparable.append((one, read))
     try:
-        answer, mixed, used = _ask(derivation, hidden, comparable, rules, universe)
+        answer, mixed, used = _ask(derivation, hidden, comparable, rules, universe, rounding_base)
     except _BROKEN as broken:
         releases = {e.release for e in others}
         return JointAudit("not_proven", (_not_proven(releases, type(broken).__name__),))
@@ -116,8 +124,12 @@ def _ask(
     comparable: Sequence[tuple[EarlierTable, Derivation]],
     rules: Parameters,
     universe: Universe,
+    rounding_base: int | None,
 ) -> tuple[AuditAnswer, list[EarlierTable], list[EarlierTable]]:
     """The audit's answer; the releases over other rows of the same data, which it says nothing of; those it compared."""
+    from egress_gate.disclosure.atoms import plan_atoms
+    from egress_gate.disclosure.audit import AuditRules, audit
+
     plans = plan_atoms([derivation, *(d for _, d in comparable)])
     mine = next(p for p in plans if 0 in p.releases)
     grid = _grid(mine, universe)
@@ -130,7 +142,7 @@ def _ask(
     ]
     deadline = universe.clock() + SECONDS
     answer = audit(
-        grid.published(0, "new", hidden),
+        grid.published(0, "new", hidden, rounding_base),
         tables,
         grid.atoms,
         AuditRules(rules.min_contributors, rules.dominance_n, rules.dominance_k, rules.p or None),
@@ -140,6 +152,8 @@ def _ask(
 
 
 def _grid(plan: AtomPlan, universe: Universe) -> Grid:
+    from egress_gate.disclosure.atoms import read_atoms
+
     read = {t.key for d in plan.derivations for t in d.tables}
     files = [f for f in universe.files if f"{f.dataset}.{f.name}" in read]
     limits = replace(universe.limits, cells=MOST_POINTS)
@@ -148,11 +162,13 @@ def _grid(plan: AtomPlan, universe: Universe) -> Grid:
 
 
 def _told(answer: AuditAnswer, releases: Sequence[int], unclear: set[int]) -> JointAudit:
+    from egress_gate.disclosure.audit import Verdict
+
     new = [f for f in answer.findings if not f.already]
     details = tuple(_detail(f, releases) for f in new)
     findings = []
     for kind, rule in _RULES.items():
-        of_kind = [d for d in details if d.kind == kind.value]
+        of_kind = [d for d in details if d.kind == kind]
         if of_kind:
             named = sorted({r for d in of_kind for r in d.collides_with})
             findings.append(Finding(rule, Severity.FAIL, len(of_kind), {"collides_with": named}))

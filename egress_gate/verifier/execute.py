@@ -84,7 +84,8 @@ def prepare(con: duckdb.DuckDBPyConnection, tables: list[dict[str, Any]], limits
     for table in tables:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table['dataset'])}")
         name = f"{quoted(table['dataset'])}.{quoted(table['name'])}"
-        con.execute(f"CREATE VIEW {name} AS SELECT {columns(table)} FROM {reader(table)}")  # noqa: S608 - quoted names
+        kind = "TABLE" if table.get("format") == "csv" else "VIEW"  # text is read once
+        con.execute(f"CREATE {kind} {name} AS SELECT {columns(table)} FROM {reader(table)}")  # noqa: S608 - quoted names
     con.execute("SET enable_external_access=false")
     con.execute("SET lock_configuration=true")
 

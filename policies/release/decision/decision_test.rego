@@ -22,6 +22,17 @@ asked := {
 		"dominance": {"n": 2, "k_percent": 90},
 		"p_percent": 10,
 		"max_cells": 10000,
+		"regression": {
+			"min_residual_df": 10,
+			"max_leverage_percent": 50,
+			"max_shift_percent": 100,
+			"count_base": 10,
+			"digits": 4,
+		},
+		"group_share_percent": 90,
+		"small_cells_percent": 50,
+		"small_cells_allowed": 5,
+		"protect": true,
 	},
 	"items": [table],
 	"now": "2026-11-23T00:00:00.000000Z",
@@ -64,7 +75,8 @@ test_a_clean_public_table_is_released if {
 test_restricted_data_needs_two_approvals if {
 	restricted := object.union(source, {"classification": 4})
 	strict := {"min_contributors": 20, "dominance": {"n": 1, "k_percent": 75}, "p_percent": 15, "max_cells": 5000}
-	found := decision.answer with input as object.union(with_item({"lineage": [restricted]}), {"parameters": strict})
+	parameters := object.union(asked.parameters, strict)
+	found := decision.answer with input as object.union(with_item({"lineage": [restricted]}), {"parameters": parameters})
 	found.outcome == "review"
 	found.obligations.approvals == 2
 }
@@ -85,9 +97,17 @@ test_findings_that_refuse if {
 }
 
 test_small_cells_are_protected_first if {
-	found := decision.answer with input as with_item({"protected": false, "findings": [finding("min_contributors", "fail")]})
+	small := with_item({"protected": false, "findings": [finding("min_contributors", "fail")]})
+	found := decision.answer with input as object.union(small, {"parameters": {"protect": false}})
 	found.outcome == "review"
 	found.obligations.protect
+}
+
+test_cells_that_fail_after_protection_was_tried_are_refused if {
+	small := with_item({"protected": false, "findings": [finding("min_contributors", "fail")]})
+	refused_with(small, "not_protected")
+	unsaid := object.remove(asked.parameters, ["protect"])
+	refused_with(object.union(object.remove(small, ["parameters"]), {"parameters": unsaid}), "not_protected")
 }
 
 test_what_was_suppressed_is_looked_at if {
@@ -117,6 +137,10 @@ test_weaker_parameters_are_refused if {
 		{"dominance": {"n": 2, "k_percent": 91}},
 		{"p_percent": 9},
 		{"max_cells": 10001},
+		{"group_share_percent": 91},
+		{"small_cells_percent": 51},
+		{"small_cells_allowed": 6},
+		{"small_cells_allowed": null},
 	]
 	every changes in cases {
 		question := object.union(asked, {"parameters": object.union(asked.parameters, changes)})
@@ -143,4 +167,68 @@ test_every_missing_field_refuses if {
 test_one_bad_item_refuses_all if {
 	bad := object.union(table, {"name": "second", "findings": [finding("raw_records", "fail")]})
 	refused_with(object.union(asked, {"items": [table, bad]}), "raw_records")
+}
+
+model(changes) := with_item(object.union({"kind": "regression", "protected": false}, changes))
+
+figure(changes) := with_item(object.union({"kind": "figure"}, changes))
+
+test_a_clean_regression_is_reviewed if {
+	found := decision.answer with input as model({})
+	found.outcome == "review"
+	codes(found) == {"needs_review"}
+}
+
+test_a_regression_that_fails_cannot_be_protected if {
+	every rule in {"min_contributors", "dominance", "degrees_of_freedom", "influence"} {
+		refused_with(model({"findings": [finding(rule, "fail")]}), "not_protected")
+	}
+}
+
+test_a_regression_that_tells_too_much_is_refused if {
+	every rule in {"saturated", "separation", "degenerate", "unfit"} {
+		refused_with(model({"findings": [finding(rule, "fail")]}), "refused_finding")
+	}
+	refused_with(model({"findings": [finding("joint_narrow", "fail")]}), "collides")
+}
+
+test_nearly_saturated_goes_to_a_person_even_on_public_data if {
+	public := {"lineage": [object.union(source, {"classification": 1})], "findings": [finding("saturated", "warn")]}
+	reviewed_with(model(public), "unusual")
+}
+
+test_weaker_parameters_for_a_regression_are_refused if {
+	cases := [
+		{"min_residual_df": 9},
+		{"max_leverage_percent": 51},
+		{"max_shift_percent": 101},
+		{"count_base": 9},
+		{"digits": 5},
+		{"digits": "4"},
+	]
+	every changes in cases {
+		weaker := object.union(asked.parameters, {"regression": object.union(asked.parameters.regression, changes)})
+		refused_with(object.union(model({}), {"parameters": weaker}), "model_parameters_differ")
+	}
+	without := object.remove(asked.parameters, ["regression"])
+	refused_with(object.union(object.remove(model({}), ["parameters"]), {"parameters": without}), "model_parameters_differ")
+}
+
+test_a_table_needs_no_parameters_for_regressions if {
+	without := object.remove(asked.parameters, ["regression"])
+	question := object.union(object.remove(asked, ["parameters"]), {"parameters": without})
+	found := decision.answer with input as question
+	found.outcome == "review"
+}
+
+test_a_figure_is_judged_as_its_table if {
+	found := decision.answer with input as figure({})
+	found.outcome == "review"
+	refused_with(figure({"findings": [finding("min_contributors", "fail")]}), "not_protected")
+	refused_with(figure({"findings": [finding("spec_refused", "fail")]}), "refused_finding")
+	reviewed_with(figure({"findings": [finding("text_digits", "warn")]}), "unusual")
+}
+
+test_a_kind_that_nobody_knows_is_refused if {
+	refused_with(with_item({"kind": "plot"}), "input_incomplete")
 }

@@ -32,6 +32,27 @@ small_cells_allowed contains row.small_cells_allowed if some row in rows
 
 max_cells contains row.max_cells if some row in rows
 
+# the numbers for regressions have a file of their own
+models contains data.data.regressions[sprintf("%d", [found])] if some found in input.classifications
+
+residual_df contains model.min_residual_df if some model in models
+
+leverage contains model.max_leverage_percent if some model in models
+
+shift contains model.max_shift_percent if some model in models
+
+count_base contains model.count_base if some model in models
+
+digits contains model.digits if some model in models
+
+regression := {
+	"min_residual_df": number.greatest(residual_df),
+	"max_leverage_percent": number.least(leverage),
+	"max_shift_percent": number.least(shift),
+	"count_base": number.greatest(count_base),
+	"digits": number.least(digits),
+}
+
 default protect := false
 
 protect if {
@@ -51,6 +72,7 @@ answer := {
 	"small_cells_allowed": number.least(small_cells_allowed),
 	"max_cells": number.least(max_cells),
 	"protect": protect,
+	"regression": regression,
 } if {
 	is_array(input.classifications)
 	count(input.classifications) > 0

@@ -18,6 +18,17 @@ test_the_strictest_number_of_each_counts if {
 	found.max_cells == data.data.levels["4"].max_cells
 }
 
+test_the_strictest_numbers_for_regressions_count if {
+	found := parameters.answer with input as {"classifications": [1, 4]}
+	found.regression == data.data.regressions["4"]
+	three := parameters.answer with input as {"classifications": [3]}
+	three.regression == data.data.regressions["3"]
+}
+
+test_a_level_without_numbers_for_regressions_has_no_parameters if {
+	not parameters.answer with input as {"classifications": [3]} with data.data.regressions as {}
+}
+
 test_unknown_levels_have_no_parameters if not parameters.answer with input as {"classifications": [3, 9]}
 
 test_nothing_has_no_parameters if not parameters.answer with input as {"classifications": []}
