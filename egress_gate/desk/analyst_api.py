@@ -53,10 +53,12 @@ class Figures(Strict):
 
 class ItemBody(Strict):
     name: str
-    kind: Literal["table", "file"] = "table"
+    kind: Literal["table", "file", "regression"] = "table"
     sql: str | None = None
     expected: Figures | None = None
     upload: str | None = None
+    formula: str | None = None
+    family: Literal["ols", "logit", "poisson"] | None = None
 
 
 class RequestBody(Strict):
@@ -184,6 +186,8 @@ def draft_of(gate: Gate, body: RequestBody) -> Draft:
 def _item(gate: Gate, body: ItemBody) -> Item:
     if body.kind == "file":
         return Item(body.name, Kind.FILE, None, body.upload)
+    if body.kind == "regression":
+        return Item(body.name, Kind.REGRESSION, body.sql, None, {"formula": body.formula, "family": body.family})
     if body.expected is None:
         return Item(body.name, Kind.TABLE, body.sql)
     figures = json.dumps(body.expected.model_dump(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -14,6 +14,7 @@ MAX_SQL = 20_000
 MAX_NAME = 80
 MAX_TITLE = 200
 MAX_TEXT = 8_000
+MAX_FORMULA = 1_000
 
 _NAME = re.compile(r"[\w](?:[\w .()+-]*[\w)])?", re.UNICODE)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -22,10 +23,17 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class Kind(StrEnum):
     TABLE = "table"
     FILE = "file"
+    FIGURE = "figure"
+    REGRESSION = "regression"
 
 
 # kinds whose bytes the analyst sends; a request may only name bytes that its own sandbox uploaded
 UPLOADED = frozenset({Kind.FILE})
+
+
+# kinds that the gate computes from the registered data, so that a query comes with them
+DERIVED = frozenset({Kind.TABLE, Kind.FIGURE, Kind.REGRESSION})
+FAMILIES = ("ols", "logit", "poisson")
 
 
 class ItemRefused(Fault):
@@ -36,7 +44,10 @@ class ItemRefused(Fault):
 
 @dataclass(frozen=True)
 class Item:
-    """`sql` for a table, `blob` for a file or for the figures the analyst expects of a table."""
+    """`sql` for a derived output, `blob` for a file or for the figures the analyst expects of a table.
+
+    `declared` holds what a kind needs besides: a regression's ``formula`` and ``family``, a figure's ``spec``.
+    """
 
     name: str
     kind: Kind
@@ -53,8 +64,12 @@ def checked_item(item: Item) -> Item:
             why="The released file is named after it, so slashes, two dots and control characters are refused.",
             do=f"Use letters, digits, spaces, '.', '-' and '_', at most {MAX_NAME} characters.",
         )
-    if item.kind is Kind.TABLE:
+    if item.kind in DERIVED:
         _require_sql(item)
+    if item.kind is Kind.REGRESSION:
+        _require_formula(item)
+    if item.kind is Kind.FIGURE:
+        _require_spec(item)
     if item.kind in UPLOADED:
         _require_upload(item)
     return item
@@ -69,12 +84,31 @@ def _require_upload(item: Item) -> None:
         )
 
 
+def _require_formula(item: Item) -> None:
+    formula, family = item.declared.get("formula"), item.declared.get("family")
+    if not isinstance(formula, str) or not formula.strip() or len(formula) > MAX_FORMULA or family not in FAMILIES:
+        raise ItemRefused(
+            f"The regression {item.name} has no formula or no family.",
+            why=f"The gate fits it anew: a formula of at most {MAX_FORMULA} characters and one of {', '.join(FAMILIES)}.",
+            do="Write it as in glovebox.ols('outcome ~ variable', 'SELECT …').",
+        )
+
+
+def _require_spec(item: Item) -> None:
+    if not isinstance(item.declared.get("spec"), dict):
+        raise ItemRefused(
+            f"The figure {item.name} has no specification.",
+            why="The gate draws it anew from its own numbers, so it needs the Vega-Lite specification.",
+            do="Write it as in glovebox.figure({'mark': 'bar', 'encoding': {…}}, 'SELECT …').",
+        )
+
+
 def _require_sql(item: Item) -> None:
     if item.sql is None or not item.sql.strip():
         raise ItemRefused(
-            f"The table {item.name} has no SQL.",
-            why="The gate recomputes every table from the registered data, so it needs the query.",
-            do="Give the SELECT statement that makes the table.",
+            f"The {item.kind.value} {item.name} has no SQL.",
+            why="The gate recomputes it from the registered data, so it needs the query.",
+            do="Give the SELECT statement that it is made from.",
         )
     if len(item.sql) > MAX_SQL or "\x00" in item.sql:
         raise ItemRefused(

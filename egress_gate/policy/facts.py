@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from egress_gate.domain.finding import Finding
-from egress_gate.domain.item import Item, Kind
+from egress_gate.domain.item import DERIVED, Item
 from egress_gate.domain.review import Review
 from egress_gate.service.ports import SourceTable
 from egress_gate.store.catalogue import ProjectRow
@@ -47,7 +47,7 @@ class JudgedItem:
             "checks_completed": self.completed,
             "protected": self.protected,
         }
-        if self.item.kind is Kind.TABLE:
+        if self.item.kind in DERIVED:
             made["sql"] = self.canonical_sql or self.item.sql
         return made
 

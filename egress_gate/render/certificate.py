@@ -18,8 +18,10 @@ def certificate_facts(
     reviews: Sequence[ReviewRow],
     versions: Mapping[str, str],
     released_at: str,
+    certified: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """`versions`: dataset version id → its digest; `image`: what the sandbox ran. Only digests and names, no figures."""
+    """`versions`: dataset version id → its digest; `image`: what the sandbox ran; `certified`: what a lane adds about an output, such as a
+    regression's formula. Only digests and names, no figures."""
     return {
         "format": "glovebox-release/1",
         "request": request.name,
@@ -30,7 +32,7 @@ def certificate_facts(
         "image": image,
         "released_at": released_at,
         "lineage": [{"version": v, "sha256": versions[v]} for v in sorted(versions)],
-        "checks": [_check(k) for k in checks],
+        "checks": [{**(certified or {}).get(k.item, {}), **_check(k)} for k in checks],
         "decision": {
             "outcome": decision.outcome.value,
             "engine": decision.engine,

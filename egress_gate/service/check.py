@@ -152,7 +152,9 @@ def _check_items(
         if one.assessment is not None:
             table = one.assessment
             hidden = tuple(dict(c.key) for c in table.cells if c.suppressed is not None)
-            before.append(EarlierTable(0, row.id, item.name, table.canonical_sql, hidden, None, table.versions))
+            before.append(
+                EarlierTable(0, row.id, item.name, table.canonical_sql, hidden, table.rounding_base, table.versions)
+            )
     return made
 
 

@@ -11,7 +11,15 @@ from typing import Any
 
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.service.errors import RecomputerAway
-from egress_gate.service.ports import Assessment, AuditFinding, JudgedCell, Question, SourceTable
+from egress_gate.service.ports import (
+    Assessment,
+    AuditFinding,
+    JudgedCell,
+    ModelAssessment,
+    ModelQuestion,
+    Question,
+    SourceTable,
+)
 from installation.fault import Fault
 from policy_engine import Answer, PolicyUnavailable
 
@@ -107,6 +115,30 @@ class FakeRecomputer:
             if word in question.sql:
                 return made(question)
         return risky_table(question) if "small" in question.sql else safe_table(question)
+
+    def parse_model(self, formula: str, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, str]:
+        return formula, self.parse(sql, sources)[0]
+
+    def refit(self, question: ModelQuestion, /) -> ModelAssessment:
+        implied = self.assess(
+            Question(question.name, question.sql, question.sources, question.parameters, question.earlier)
+        )
+        leaving = {
+            "format": "glovebox-regression/1",
+            "family": question.family,
+            "formula": question.formula,
+            "terms": [],
+        }
+        return ModelAssessment(
+            question.formula,
+            question.sql,
+            implied.versions,
+            implied.findings,
+            implied.completed,
+            None if implied.findings else leaving,
+            {},
+            implied,
+        )
 
 
 @dataclass

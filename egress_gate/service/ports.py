@@ -102,6 +102,20 @@ class Question:
     earlier: tuple[EarlierTable, ...] = ()
     expected: Mapping[str, Any] | None = None
     protect: bool = False
+    rounding_base: int | None = None  # what its figures will be rounded to before they leave
+
+
+@dataclass(frozen=True)
+class ModelQuestion:
+    """One regression to judge: its formula, the rows it is fitted to as SQL, and ols, logit or poisson."""
+
+    name: str
+    formula: str
+    sql: str
+    family: str
+    sources: tuple[SourceTable, ...]
+    parameters: Mapping[str, Any]
+    earlier: tuple[EarlierTable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,23 @@ class Assessment:
     completed: bool
     protected: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
+    rounding_base: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelAssessment:
+    """The judgement's facts about one regression. ``leaving``: the rounded fit, None when there is none; ``measured``: the evidence;
+    ``implied``: the table of counts that the fit stands for, which the joint audit remembers."""
+
+    formula: str
+    canonical_sql: str
+    versions: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    completed: bool
+    leaving: Mapping[str, Any] | None
+    measured: Mapping[str, Any]
+    implied: Assessment | None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Recomputer(Protocol):
@@ -150,6 +181,12 @@ class Recomputer(Protocol):
         ...
 
     def assess(self, question: Question, /) -> Assessment: ...
+
+    def parse_model(self, formula: str, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, str]:
+        """The formula and the SQL of its rows, both written by the gate."""
+        ...
+
+    def refit(self, question: ModelQuestion, /) -> ModelAssessment: ...
 
 
 class Notary(Protocol):

@@ -10,12 +10,15 @@ from egress_gate.disclosure.derivation import Derivation, parse
 from egress_gate.disclosure.judge import JudgedCell as Judged
 from egress_gate.disclosure.judge import Judgement, judge
 from egress_gate.disclosure.plan import plan
+from egress_gate.disclosure.regression.formula import parse_formula
+from egress_gate.disclosure.regression.rows import parse_rows
 from egress_gate.disclosure.rules import Parameters
 from egress_gate.disclosure.tabulation import Tabulation, tabulate
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
-from egress_gate.service.ports import Assessment, JudgedCell, Question, SourceTable
+from egress_gate.service.modelling import Refit, judged_model
+from egress_gate.service.ports import Assessment, JudgedCell, ModelAssessment, ModelQuestion, Question, SourceTable
 from egress_gate.verifier.container import SealedContainer
 from egress_gate.verifier.port import Limits, Measured, Runner, TableFile, VerifierAway
 from installation.settings import Settings
@@ -57,7 +60,8 @@ class SealedRecomputer:
             small_allowed=int(question.parameters.get("small_cells_allowed", 5)),
         )
         decided = self._clock()
-        audit = joint_audit(derivation, judged, question.earlier, rules, self._universe(question.sources))
+        universe, base = self._universe(question.sources), question.rounding_base
+        audit = joint_audit(derivation, judged, question.earlier, rules, universe, base)
         seconds = {
             "recompute": computed - begun,
             "rules": decided - computed,
@@ -65,6 +69,24 @@ class SealedRecomputer:
             **measured.seconds,
         }
         return _assessment(derivation, question, judged, audit, seconds)
+
+    def parse_model(self, formula: str, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, str]:
+        """Raises the faults of `disclosure.errors`."""
+        read = parse_formula(formula)
+        return read.text(), parse_rows(sql, catalogue(sources), read).canonical_sql()
+
+    def refit(self, question: ModelQuestion, /) -> ModelAssessment:
+        """Raises RecomputerAway when the verifier could not run, the faults of `disclosure` and `verifier` when it refused."""
+        formula = parse_formula(question.formula)
+        rows = parse_rows(question.sql, catalogue(question.sources), formula)
+        used = {t.key for t in rows.tables}
+        files = [_file(t) for t in question.sources if t.key in used]
+        try:
+            return judged_model(
+                question, formula, rows, catalogue(question.sources), Refit(self, self._runner, files, self._limits)
+            )
+        except VerifierAway as away:
+            raise RecomputerAway(away.what, why=away.why, do=away.do, private=away.private) from away
 
     def _universe(self, sources: Sequence[SourceTable]) -> Universe:
         files = [_file(t) for t in sources]
@@ -113,6 +135,7 @@ def _assessment(
         completed=judged.completed and audit.completed,
         protected=judged.protected,
         seconds=dict(seconds),
+        rounding_base=question.rounding_base,
     )
 
 

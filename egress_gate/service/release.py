@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from egress_gate.domain.request import Party, State, Verb, move
 from egress_gate.render.bundle import Part, members_of
@@ -56,13 +58,15 @@ def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
         return _recheck(gate, row, at)
     files: list[Part] = []
     published: list[PublishedItem] = []
+    certified: dict[str, Mapping[str, Any]] = {}
     wanted = {i.name: i for i in items}
     for check in checks:
         item = wanted[check.item]
         out = lane_of(item.kind).leaving(gate, item, check)
         files += out.parts
         published += out.published
-    return _let_go(gate, row, checks, files, published, at)
+        certified[item.name] = out.certified
+    return _let_go(gate, row, checks, files, published, certified, at)
 
 
 def _let_go(
@@ -71,6 +75,7 @@ def _let_go(
     checks: tuple[CheckRow, ...],
     files: list[Part],
     published: list[PublishedItem],
+    certified: Mapping[str, Mapping[str, Any]],
     at: datetime,
 ) -> RequestRow:
     now = stamp(at)
@@ -82,7 +87,7 @@ def _let_go(
         given = requests.reviews(c, row.id, row.revision)
     if decided is None or not files:
         raise LostLease
-    facts = certificate_facts(row, image, checks, decided, given, digests, now)
+    facts = certificate_facts(row, image, checks, decided, given, digests, now, certified)
     members = members_of(files, facts)
     statement = certificate.state(facts, members)
     with gate.store.transaction(at) as t:

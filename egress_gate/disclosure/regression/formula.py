@@ -1,7 +1,8 @@
 """The formula of a regression: ``y ~ C(stage) * age + log(bili) + I(age ** 2)``.
 
 The language is the part of Wilkinson and Rogers' notation (Symbolic description of factorial models, 1973) that statsmodels' users write:
-names, ``C(name)``, ``C(name, Treatment("level"))``, ``I(…)`` with numbers, ``+ - * / **`` and brackets, ``log``, ``exp``, ``sqrt``; terms are
+names, ``C(name)``, ``C(name, Treatment("level"))``,
+``I(…)`` with numbers, ``+ - * / **`` and brackets, ``log``, ``exp``, ``sqrt``; terms are
 joined by ``+``, crossed by ``*``, interacted by ``:``; ``- 1`` or ``+ 0`` leaves the intercept out. Everything else is refused by name.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -45,6 +45,7 @@ class Leaving:
 
     parts: tuple[Part, ...] = ()
     published: tuple[PublishedItem, ...] = ()
+    certified: Mapping[str, Any] = field(default_factory=dict)  # what the certificate says of it besides its check
 
 
 class Lane(Protocol):
