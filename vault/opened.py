@@ -88,6 +88,14 @@ class Vault:
                     mark.unlink()
             self._close_all_unheld()
 
+    def can_open(self, version: str) -> bool:
+        """Whether the version's key is there and the master key unwraps it. Reads no data."""
+        try:
+            SealedFolder(self._settings.datasets / _checked(version), master_of(self._settings))
+        except VaultFault:
+            return False
+        return True
+
     def erase_key(self, folder: Path) -> None:
         """Make a version unreadable for good."""
         erase_key(folder)

@@ -12,6 +12,7 @@ from workbench import console
 from workbench.commands.names import By
 from workbench.console import Json
 
+Version = Annotated[str, typer.Argument(help="A version, for example nafld/1.")]
 app = typer.Typer(help="The catalogue of datasets.", no_args_is_help=True)
 
 
@@ -25,8 +26,20 @@ def add(
     provider: Annotated[str, typer.Option(help="Whose data it is.")],
     level: Annotated[str, typer.Option(help="1 public, 2 internal, 3 sensitive, 4 restricted; number or word.")],
     steward: Annotated[list[str], typer.Option(help="Who may grant it; repeat for several.")],
-    unit: Annotated[str | None, typer.Option(help="The column that names whom a row is about.")] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option(help="The column that names whom a row is about, or TABLE=COLUMN; repeat.")
+    ] = None,
     each_row: Annotated[bool, typer.Option("--each-row", help="Each row is its own privacy unit.")] = False,
+    encoding: Annotated[str | None, typer.Option(help="Of CSV files, when it is not found: utf-8 or gb18030.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of CSV files, when it is not found.")] = None,
+    missing: Annotated[list[str] | None, typer.Option(help="A text that means missing, besides the empty one.")] = None,
+    column_type: Annotated[
+        list[str] | None, typer.Option("--type", help="TABLE.COLUMN=TYPE where the type found is not meant; repeat.")
+    ] = None,
+    meaning: Annotated[
+        list[str] | None, typer.Option(help="TABLE.COLUMN=what it means, with its unit; repeat.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="The worksheet or table of a file that holds several.")] = None,
     as_json: Json = False,
 ) -> None:
     """Register a dataset, or a new version of one, from CSV, Parquet, JSON lines, Excel, SQLite or DuckDB files.
@@ -35,14 +48,23 @@ def add(
     """
     with console.faults_in_three_parts(as_json):
         from provisioning.domain.classification import classification
-        from provisioning.domain.registration import Registration, TableSource
+        from provisioning.domain.registration import Registration
         from provisioning.service import catalogue
         from store.clock import now
         from store.database import Database
+        from workbench.commands import delivery
 
         settings = installation.load()
-        tables = tuple(
-            TableSource(name=file.stem.lower(), files=(file,), unit=unit, each_row_a_unit=each_row) for file in files
+        tables = delivery.tables(
+            files,
+            units=unit or [],
+            each_row=each_row,
+            types=column_type or [],
+            meanings=meaning or [],
+            encoding=encoding,
+            delimiter=delimiter,
+            nulls=("", *(missing or [])),
+            sheet=sheet,
         )
         wanted = Registration(name, title, description, provider, int(classification(level)), tuple(steward), tables)
         version = catalogue.register_dataset(
@@ -56,7 +78,113 @@ def add(
         if as_json:
             console.answer({"version": version})
         else:
-            console.out.print(f"{version} is registered. Next: ./glovebox grant give PROJECT {version} --by STEWARD …")
+            console.out.print(f"{version} is registered. Next: ./glovebox dataset look {version}")
+
+
+@app.command()
+def look(version: Version, as_json: Json = False) -> None:
+    """Profile a version and propose what its columns may identify, and a level; a person confirms. For stewards and admins only."""
+    with console.faults_in_three_parts(as_json):
+        from provisioning.service import datasheet
+        from store.database import Database
+
+        settings = installation.load()
+        found = datasheet.look_at(Database.open(settings), settings, version).facts()
+        if as_json:
+            console.answer(found)
+            return
+        for table in found["tables"]:
+            console.out.print(f"\n{table['table']}: {table['rows']:,} rows", markup=False)
+            columns = [[c["name"], c["type"], c["missing"], c["distinct"]] for c in table["columns"]]
+            console.table(["column", "type", "missing", "distinct"], columns)
+        for name, proposals in found["proposals"].items():
+            for one in proposals:
+                console.out.print(f"{name}.{one['column']}: {one['kind']} ({one['why']})", markup=False)
+        console.out.print(f"Proposed level: {found['proposed_classification']}", markup=False)
+
+
+@app.command()
+def changes(before: Version, after: Version, as_json: Json = False) -> None:
+    """What changed between two versions: rows, columns, distributions."""
+    with console.faults_in_three_parts(as_json):
+        from provisioning.service import datasheet
+        from store.database import Database
+
+        settings = installation.load()
+        found = datasheet.changes(Database.open(settings), settings, before, after)
+        if as_json:
+            console.answer({"before": before, "after": after, "changes": found})
+        else:
+            for line in found or ["Nothing changed."]:
+                console.out.print(line, markup=False)
+
+
+@app.command()
+def mask(
+    version: Version,
+    recipe: Annotated[Path, typer.Argument(help="The recipe as JSON; see the page on bringing in a dataset.")],
+    by: By,
+    project: Annotated[str, typer.Option(help="For whom: pseudonyms join within a project, not between projects.")],
+    as_json: Json = False,
+) -> None:
+    """Register a masked copy as a new version, with its recipe and its effect on the record."""
+    with console.faults_in_three_parts(as_json):
+        from provisioning.domain import masking as rules
+        from provisioning.service import masking
+        from store.clock import now
+        from store.database import Database
+        from workbench.commands import delivery
+
+        settings = installation.load()
+        recipes = rules.parse(delivery.text_of(recipe, "recipe"))
+        made = masking.mask_version(
+            Database.open(settings), settings, version=version, recipes=recipes, project=project, actor=by, at=now()
+        )
+        if as_json:
+            console.answer({"version": made})
+        else:
+            console.out.print(f"{made} is registered. Next: ./glovebox grant give {project} {made} --by STEWARD …")
+
+
+@app.command()
+def destroy(
+    version: Version,
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why; it goes on the record.")],
+    confirm: Annotated[str, typer.Option(help="The version's name once more: it cannot be brought back.")],
+    as_json: Json = False,
+) -> None:
+    """Erase a version's key and files for good, and sign a certificate of what it was and what came of it."""
+    with console.faults_in_three_parts(as_json):
+        from provisioning.service import destruction
+        from store.clock import now
+        from store.database import Database
+        from workbench.errors import WorkbenchFault
+
+        if confirm != version:
+            raise WorkbenchFault(
+                f"{version} was not destroyed.", why="It was not confirmed.", do=f"Add --confirm {version}."
+            )
+        settings = installation.load()
+        path = destruction.destroy_version(
+            Database.open(settings), settings, version=version, reason=reason, actor=by, at=now()
+        )
+        if as_json:
+            console.answer({"version": version, "certificate": str(path)})
+        else:
+            console.out.print(f"{version} is destroyed. Its certificate: {path}", markup=False)
+
+
+@app.command()
+def dcat(as_json: Json = False) -> None:
+    """The catalogue as DCAT (JSON-LD), for a data portal: descriptions only."""
+    with console.faults_in_three_parts(as_json):
+        from provisioning.service import catalogue
+        from store.database import Database
+
+        settings = installation.load()
+        with Database.open(settings).read() as c:
+            console.answer(catalogue.export_dcat(c, settings.url))
 
 
 @app.command("list")
@@ -90,7 +218,7 @@ def list_datasets(as_json: Json = False) -> None:
 
 @app.command()
 def show(
-    version: Annotated[str, typer.Argument(help="A version, for example nafld/1.")],
+    version: Version,
     as_json: Json = False,
 ) -> None:
     """The tables and columns of one version. Shows no data."""

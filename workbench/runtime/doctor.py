@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -15,9 +16,12 @@ from installation.settings import Settings
 from ledger import keys
 from ledger.errors import LedgerFault
 from ledger.verify import verify_log
+from provisioning.domain.dataset import AVAILABLE
 from provisioning.sandbox.store_book import StoreBook
 from provisioning.sandbox.sweeping import sweep
+from provisioning.service import catalogue, destruction
 from store.database import Database
+from vault import Vault
 from workbench.runtime import health, hub_process
 from workbench.setup import docker_engine, opa
 
@@ -33,6 +37,8 @@ def examine(settings: Settings) -> dict[str, Any]:
         "policy engine": _policies,
         "workbench": _workbench,
         "sandboxes": _sandboxes,
+        "datasets": _datasets,
+        "vault": _vault,
         "ledger": _ledger,
     }
     findings = []
@@ -98,6 +104,28 @@ def _sandboxes(settings: Settings) -> tuple[bool, str]:
         True,
         f"{len(swept.kept)} running, {len(swept.removed)} left-overs removed, {len(swept.closed)} records closed",
     )
+
+
+def _datasets(settings: Settings) -> tuple[bool, str]:
+    """Only while nothing runs: what looks left over may be a registration under way."""
+    if hub_process.running(settings) is not None:
+        return True, "the workbench runs; left-overs of registrations are cleared when it does not"
+    database = Database.open(settings)
+    removed = catalogue.sweep(database, settings)
+    named = destruction.settle_certificates(database, settings)
+    return True, f"{len(removed)} left-overs of registrations removed, {len(named)} certificates of destruction settled"
+
+
+def _vault(settings: Settings) -> tuple[bool, str]:
+    """Opens every key, so that a damaged or foreign one is found before somebody needs the data."""
+    with Database.open(settings).read() as c:
+        wanted = [v.folder for d in catalogue.datasets(c) for v in d.versions if v.state == AVAILABLE]
+    shut = sorted(version for version in wanted if not Vault(settings).can_open(version))
+    if shut:
+        return False, f"cannot be opened: {', '.join(shut)}; bring their folders and the master key back from a backup"
+    swap = len(Path("/proc/swaps").read_text("ascii").splitlines()) > 1
+    said = f"{len(wanted)} versions can be opened"
+    return True, f"{said}; this machine swaps memory out: encrypt the swap or switch it off" if swap else said
 
 
 def _ledger(settings: Settings) -> tuple[bool, str]:
