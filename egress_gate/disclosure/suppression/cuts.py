@@ -57,22 +57,13 @@ class Separator:
         """Cuts violated by a fractional choice. Capacities are capped at the need, as the coefficients are."""
         return self._round(y, left, capped=True)
 
-    def protects(self, hidden: Bools, left: SecondsLeft) -> bool:
-        """Whether the pattern covers every target; stops at the first one that it does not. Raises OutOfTime."""
-        y = hidden.astype(float)
-        return not any(
-            self._group(group, y, left, capped=False, first=True) for group in _groups(self.targets, capped=False)
-        )
-
     def _round(self, y: Floats, left: SecondsLeft, *, capped: bool) -> list[Cut]:
         cuts: list[Cut] = []
         for group in _groups(self.targets, capped=capped):
             cuts += self._group(group, y, left, capped=capped)
         return _distinct(cuts)
 
-    def _group(
-        self, group: list[Target], y: Floats, left: SecondsLeft, *, capped: bool, first: bool = False
-    ) -> list[Cut]:
+    def _group(self, group: list[Target], y: Floats, left: SecondsLeft, *, capped: bool) -> list[Cut]:
         """Targets that see the same capacities share one kept model and each other's witnesses."""
         cap = max(t.need for t in group) / self.scale if capped else np.inf
         low, high = _capacity(self.low, y, cap), _capacity(self.high, y, cap)
@@ -97,8 +88,6 @@ class Separator:
             cut = self._solve(model, target, support, place, best, left)
             if cut is not None and float(cut.coefficients @ y[cut.cells]) < 1 - 1e-5:
                 cuts.append(cut)
-                if first:
-                    break
         return cuts
 
     def _flows_again(self, target: Target, low: Floats, high: Floats) -> bool:

@@ -1,8 +1,8 @@
-"""A protecting pattern without the search for the cheapest: one cheap movement per target, then leave out what is not needed.
+"""A protecting pattern without the search for the cheapest: one cheap movement per target.
 
 For each target that the pattern does not yet cover, the linear programme finds the movement of least cost that gives the
 target its need (hidden cells move for nothing); the cells it moves are hidden too. Patterns only grow, so each movement
-stays a witness. At the end cells are taken back, dearest first, where all targets stay protected.
+stays a witness.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from egress_gate.disclosure.linear import Bools, Floats, LinearTable, SecondsLeft
-from egress_gate.disclosure.suppression.attacker import TOLERANCE
+from egress_gate.disclosure.suppression.attacker import TOLERANCE, Attacker, needs_of
 from egress_gate.disclosure.suppression.cuts import Cut, Separator
 from egress_gate.disclosure.suppression.solver import KeptModel, OutOfTime, SolverFailed
 from egress_gate.disclosure.suppression.targets import Target
@@ -45,7 +45,7 @@ class Mover:
         zero = np.zeros(both.shape[0])
         self._low = np.zeros(2 * len(self._allowed))
         self._high = np.concatenate([separator.high[self._allowed], separator.low[self._allowed]])
-        self._model = KeptModel(both, (zero, zero), self._low, self._high)
+        self._model = KeptModel(both, (zero, zero), self._low, self._high, strategy=1)
 
     def move(self, target: Target, hidden: Bools, left: SecondsLeft) -> Floats:
         """The cheapest movement for one target, in scaled units per cell. Raises Impossible, OutOfTime.
@@ -83,7 +83,7 @@ def grow(
     hidden = start.copy()
     _fill_lines(hidden, needed_lines, separator.table)
     mover = Mover(separator, weights)
-    reached: dict[tuple[int, int], Floats] = {}
+    reached = _reached_already(separator, hidden, left)
     lost = []
     for target in sorted(separator.targets, key=lambda t: (t.insider, t.sign == 0, -t.need, t.cell, t.sign)):
         for side in _sides(target, reached, separator):
@@ -98,6 +98,14 @@ def grow(
             for sign in (+1, -1):
                 _note(reached, side.insider, sign, moves, separator)
     return hidden, lost
+
+
+def _reached_already(separator: Separator, hidden: Bools, left: SecondsLeft) -> dict[tuple[int, int], Floats]:
+    """What the cells hidden so far give the public's targets: most primary cells protect each other."""
+    seen = Attacker(separator.table, hidden).reach(needs_of(separator.table), left)
+    if not seen.finished:
+        raise OutOfTime
+    return {(-1, +1): seen.above / separator.scale, (-1, -1): seen.below / separator.scale}
 
 
 def _sides(target: Target, reached: dict[tuple[int, int], Floats], separator: Separator) -> list[Target]:
@@ -142,21 +150,3 @@ def _fill_lines(hidden: Bools, lines: list[Cut], table: LinearTable) -> None:
             if not hidden[cell] and not table.fixed[cell]:
                 hidden[cell] = True
                 have += float(line.coefficients[place])
-
-
-def trim(separator: Separator, hidden: Bools, lines: list[Cut], lost: set[Target], left: SecondsLeft) -> Bools:
-    """Take cells back, dearest first, while all targets stay protected; stops early when the time is out."""
-    table = separator.table
-    kept = hidden.copy()
-    wanted = [t for t in separator.targets if t not in lost]
-    tester = Separator(table, wanted)
-    candidates = np.flatnonzero(kept & ~table.primary)
-    try:
-        for cell in candidates[np.argsort(-table.cost[candidates], kind="stable")]:
-            kept[cell] = False
-            broken = any(c.coefficients[kept[c.cells]].sum() < 1 - 1e-9 for c in lines if cell in c.cells)
-            if broken or not tester.protects(kept, left):
-                kept[cell] = True
-    except OutOfTime:
-        kept[cell] = True
-    return kept

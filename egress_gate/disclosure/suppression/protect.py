@@ -7,6 +7,7 @@ out. The pattern's `safe` comes from that audit alone, never from the way the pa
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,10 +15,13 @@ import numpy as np
 from egress_gate.disclosure.linear import Bools, Floats, LinearTable, SecondsLeft, forever
 from egress_gate.disclosure.suppression.attacker import Attacker, Needs, Reach, covered, needs_of
 from egress_gate.disclosure.suppression.cuts import Cut, Separator, line_cuts
-from egress_gate.disclosure.suppression.heuristic import grow, trim
+from egress_gate.disclosure.suppression.heuristic import grow
 from egress_gate.disclosure.suppression.optimal import Master, Repair, close_relaxation, cost_of, search
 from egress_gate.disclosure.suppression.solver import OutOfTime
 from egress_gate.disclosure.suppression.targets import Target, targets_of
+from egress_gate.disclosure.suppression.trimming import trim
+
+RESERVE = 0.4  # of the time that is left when the relaxation begins
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,7 @@ def _improve(
 ) -> tuple[Bools, float, bool]:
     possible = [c for c in lines if not table.fixed[c.cells].all()]
     master = Master(table, possible)
-    relaxed = close_relaxation(master, separator, left)
+    relaxed = close_relaxation(master, separator, hidden, _part_of(left))
     if relaxed is None:
         return hidden, 0.0, False
     guided = _guided(table, separator, needed, relaxed.y, left)
@@ -111,6 +115,12 @@ def _improve(
     repair = _Regrow(table, separator, needed, relaxed.y)
     found = search(master, separator, relaxed, hidden, repair, left)
     return found.hidden, found.bound, found.optimal
+
+
+def _part_of(left: SecondsLeft) -> SecondsLeft:
+    """A clock that ends early enough for a pattern to be made of what was found till then."""
+    reserve = RESERVE * left()
+    return left if math.isinf(reserve) else lambda: left() - reserve
 
 
 def _guided(table: LinearTable, separator: Separator, needed: list[Cut], y: Floats, left: SecondsLeft) -> Bools | None:
