@@ -5,8 +5,11 @@
     answer = suppress(cells, hierarchies=[Hierarchy.flat("Total", regions), Hierarchy.flat("Total", activities)])
     answer.suppressed, answer["II", "C"].interval
 
-See `suppression.instance` for shapes, units and sources, `suppression.formats` for readers of published instances.
+See `suppression.instance` for shapes, units and sources, `suppression.formats` for readers of published instances. The solvers
+are loaded when one of these names is first used: most judgements need none.
 """
+
+from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -40,7 +43,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The engine is loaded when it is first named: it brings the solvers, and most tables are judged without."""
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(name)
     return getattr(import_module("egress_gate.disclosure.suppression"), name)
