@@ -11,6 +11,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from installation.settings import Settings
 from provisioning.sandbox.errors import EngineFault, ImageFault
 from provisioning.sandbox.hardening import (
+    CPU_PERIOD,
     LABEL_HOME,
     LABEL_ROLE,
     LABEL_SANDBOX,
@@ -53,13 +54,15 @@ class Containers:
         *,
         role: str = "sandbox",
         command: Sequence[str] = SERVER,
+        hardening: HardeningProfile | None = None,
     ) -> tuple[str, str]:
         """Start a container; its id and its image's. Raises ImageFault or EngineFault."""
+        hardening = hardening or self.hardening()
         labels = {LABEL_HOME: home_label(self._settings), LABEL_SANDBOX: sandbox_id, LABEL_ROLE: role}
         try:
             image = str(self._client.images.get(self._settings.sandbox.image).id)
             arguments = create_arguments(
-                self.hardening(),
+                hardening,
                 image=image,
                 user=uid,
                 environment=environment,
@@ -81,6 +84,23 @@ class Containers:
         except (APIError, DockerException, OSError) as failure:
             raise engine_fault("The workspace was not started.", failure) from failure
         return container, image
+
+    def narrow(self, container: str, hardening: HardeningProfile) -> None:
+        """Give a running container the limits of ``hardening``. Raises EngineFault; it then has the old ones, or some of each,
+        and is not to be handed over."""
+        wanted = {
+            "Memory": hardening.memory,
+            "MemorySwap": hardening.memory,
+            "CpuPeriod": CPU_PERIOD,
+            "CpuQuota": hardening.cpu_quota,
+            "PidsLimit": hardening.pids,
+        }
+        api = self._client.api  # whose own method for this knows no limit of processes
+        try:
+            url = f"{api.base_url}/v{api.api_version}/containers/{container}/update"
+            api.post(url, json=wanted, timeout=api.timeout).raise_for_status()
+        except (APIError, DockerException, OSError) as failure:
+            raise engine_fault("The workspace was not started.", failure) from failure
 
     def inspect(self, container: str) -> dict[str, Any]:
         """The engine's own description. Raises EngineFault."""

@@ -6,6 +6,7 @@ Fault
     ├── EngineFault        sandbox-engine     Docker does not answer or refused
     ├── MountFault         sandbox-mount      a mount could not be made or removed
     ├── HandshakeFault     sandbox-door       the door or the notebook server did not answer
+    ├── LimitsFault        sandbox-limits     policy answered limits that cannot be applied
     └── IsolationDrift     sandbox-isolation  what is in force is not what the profile asks for
 """
 

@@ -97,6 +97,8 @@ MASKED_PATHS: tuple[str, ...] = (
 # Runtimes with a kernel of their own between the sandbox and the host's. Their processes are not the container's.
 RUNSC = "runsc"
 OWN_KERNEL = (RUNSC, "kata", "kata-runtime", "io.containerd.kata.v2")
+# A process inside gVisor takes several tasks of the host, and at the limit its kernel ends: so it must not be met in work.
+TASKS_EACH = 4
 READONLY_PATHS: tuple[str, ...] = ("/proc/sys", "/sys/fs/cgroup")
 CPU_PERIOD = 100_000
 
@@ -184,7 +186,7 @@ def profile(settings: Settings, *, cgroup_version: int = 1) -> HardeningProfile:
         runtime=sandbox.runtime,
         memory=sandbox.memory,
         cpu_quota=int(sandbox.cpus * CPU_PERIOD),
-        pids=sandbox.pids,
+        pids=sandbox.pids * (TASKS_EACH if sandbox.runtime == RUNSC else 1),
         loopback_inet=sandbox.loopback_inet,
         cgroup_version=cgroup_version,
     )

@@ -25,6 +25,7 @@ from provisioning.sandbox.doors_client import DoorsClient
 from provisioning.sandbox.errors import EngineFault, HandshakeFault, MountFault
 from provisioning.sandbox.hardening import Bind, HardeningProfile
 from provisioning.sandbox.isolation import Proof, demand, verify
+from provisioning.sandbox.limits import narrowed
 from provisioning.sandbox.mounts import DATA, INNER, Folders, MountOrder, SandboxMounts, home_image
 from provisioning.sandbox.pool import Pool, Waiting, hand_over
 from provisioning.sandbox.privilege import Privilege, privilege_for
@@ -48,6 +49,7 @@ class Opened:
     container: str
     image: str = ""
     uid: int = 0
+    hardening: HardeningProfile | None = None  # the installation's own, when policy narrows nothing
     binds: tuple[Bind, ...] = ()
     appeared: tuple[Bind, ...] = ()
 
@@ -100,7 +102,7 @@ class Keeper:
         """What engine and kernel say about a running sandbox, compared with the profile."""
         return verify(
             self.privilege,
-            self.hardening(),
+            opened.hardening or self.hardening(),
             self.containers.inspect(opened.container),
             image_id=opened.image,
             uid=opened.uid,
@@ -118,25 +120,31 @@ class Keeper:
     async def _make(self, plan: MountPlan, sandbox_id: str, server_name: str, prefix: str, say: Say) -> Opened:
         token = secrets.token_urlsafe(32)
         await say("Mounting the project's data, read-only, and your home.", 10)
+        hardening = narrowed(self.hardening(), plan.limits)
         order = await asyncio.to_thread(self._order, plan, sandbox_id)
         binds = await asyncio.to_thread(self._mounts.prepare, order)
         await asyncio.to_thread(self._write_door, plan, sandbox_id, server_name, prefix, token)
         await say("Starting the sealed container.", 25)
         environment = sandbox_environment(plan.project, prefix, token)
-        container, image = await asyncio.to_thread(self.containers.run, sandbox_id, order.uid, binds, environment)
-        opened = Opened(sandbox_id, container, image, order.uid, tuple(binds))
+        container, image = await asyncio.to_thread(
+            self.containers.run, sandbox_id, order.uid, binds, environment, hardening=hardening
+        )
+        opened = Opened(sandbox_id, container, image, order.uid, hardening, tuple(binds))
         return await self._hand_to_analyst(plan, opened, server_name, say)
 
     async def _claim(self, plan: MountPlan, waiting: Waiting, server_name: str, prefix: str, say: Say) -> Opened:
         token = secrets.token_urlsafe(32)
         await say("Bringing the project's data, read-only, and your home into a waiting container.", 25)
+        hardening = narrowed(self.hardening(), plan.limits)
+        if hardening != self.hardening():
+            await asyncio.to_thread(self.containers.narrow, waiting.container, hardening)
         order = await asyncio.to_thread(self._order, plan, waiting.sandbox_id)
         appeared = await asyncio.to_thread(self._fill, order, waiting.uid)
         await asyncio.to_thread(self._write_door, plan, waiting.sandbox_id, server_name, prefix, token)
         serve = Folders.of(self.settings, waiting.sandbox_id).serve
         await asyncio.to_thread(hand_over, serve, sandbox_environment(plan.project, prefix, token))
         opened = Opened(
-            waiting.sandbox_id, waiting.container, waiting.image, waiting.uid, waiting.binds, tuple(appeared)
+            waiting.sandbox_id, waiting.container, waiting.image, waiting.uid, hardening, waiting.binds, tuple(appeared)
         )
         return await self._hand_to_analyst(plan, opened, server_name, say)
 

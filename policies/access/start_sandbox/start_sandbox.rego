@@ -213,6 +213,12 @@ images_per_hour contains row.budget_images_per_hour if some row in mounted
 
 output_bytes contains row.max_output_bytes if some row in mounted
 
+memory_bytes contains row.sandbox_memory_bytes if some row in mounted
+
+processor_percent contains row.sandbox_processor_percent if some row in mounted
+
+processes contains row.sandbox_processes if some row in mounted
+
 default view := "blind"
 
 view := level.narrowest(views)
@@ -225,6 +231,9 @@ limits := {
 	"cells_per_hour": number.smallest_set(cells_per_hour),
 	"images_per_hour": number.smallest_set(images_per_hour),
 	"output_bytes": number.smallest_set(output_bytes),
+	"memory_bytes": number.smallest_set(memory_bytes),
+	"processor_percent": number.smallest_set(processor_percent),
+	"processes": number.smallest_set(processes),
 } if {
 	count(mounted) > 0
 }

@@ -43,6 +43,31 @@ test_a_member_with_a_grant_starts if {
 	count(found.reasons) == 0
 }
 
+levels_with(changes) := {level: object.union(row, object.get(changes, level, {})) |
+	some level, row in data.data.levels
+}
+
+test_the_sandbox_gets_the_narrowest_limits_of_what_it_mounts if {
+	other := object.union(given, {"id": 8, "version": "icu/1", "dataset": "icu", "classification": 2})
+	question := object.union(asked, {"grants": [given, other]})
+	changes := {
+		"2": {"sandbox_memory_bytes": 1000, "sandbox_processor_percent": 50},
+		"3": {"sandbox_memory_bytes": 900, "sandbox_processes": 64},
+		"4": {"sandbox_memory_bytes": 1},
+	}
+	found := start_sandbox.answer with input as question with data.data.levels as levels_with(changes)
+	found.allow
+	found.limits.memory_bytes == 900
+	found.limits.processor_percent == 50
+	found.limits.processes == 64
+}
+
+test_without_a_limit_the_installation_s_own_stands if {
+	found := start_sandbox.answer with input as asked
+	found.limits.memory_bytes == 0
+	found.limits.processes == 0
+}
+
 test_each_condition_of_the_person_and_project_refuses if {
 	cases := {
 		"not_a_member": object.union(asked, {"person": {"name": "eve", "groups": ["analysts"]}}),

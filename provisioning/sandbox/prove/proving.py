@@ -6,7 +6,7 @@ import asyncio
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from docker.errors import DockerException
 from installation.settings import Settings
 from ledger import keys
 from provisioning.sandbox.containers import engine_fault
-from provisioning.sandbox.hardening import HardeningProfile
+from provisioning.sandbox.hardening import OWN_KERNEL, RUNSC, HardeningProfile
 from provisioning.sandbox.image import image_id
 from provisioning.sandbox.mounts import HOME_INODES
 from provisioning.sandbox.prove.baseline import facts_for_plain, plain_pair
+from provisioning.sandbox.prove.in_gvisor import KNOWN_IN_GVISOR
 from provisioning.sandbox.prove.outside import Neighbour, checked, dataset_digest, log_check, proof_checks
 from provisioning.sandbox.prove.report import FORMAT, Report, signed
 from provisioning.sandbox.prove.throwaway import HOME_BYTES, Stage, clear_stage, copy_program, set_stage
@@ -32,27 +33,33 @@ _NEIGHBOUR_SECONDS = 900
 KNOWN_OPEN = ("free-space-of-host", "machine-load")  # reasons stand beside the attempts
 
 
-def run(settings: Settings, baseline: bool = False, tell: Tell | None = None) -> Report:
+def run(
+    settings: Settings, baseline: bool = False, tell: Tell | None = None, client: docker.DockerClient | None = None
+) -> Report:
     """Prove the isolation of this installation's sandboxes. ``tell(what, done)`` hears of every attempt.
 
-    Needs the engine and the image, not a running workbench. Raises a Fault when the stage cannot be set; whatever happens,
-    nothing of it is left.
+    Needs the engine (``client``, or the usual one) and the image, not a running workbench. Raises a Fault when the stage
+    cannot be set; whatever happens, nothing of it is left.
     """
-    tell = tell or (lambda _, __: None)
+    if client is not None:
+        return _proved(settings, baseline, tell or (lambda _, __: None), client)
     try:
-        client = docker.from_env(timeout=120)
+        made = docker.from_env(timeout=120)
     except DockerException as absent:
         raise engine_fault("The proof was not made.", absent) from absent
-    with closing(client):
-        tell("opening two throw-away sandboxes", 0)
-        stage = asyncio.run(set_stage(settings, client))
-        try:
-            content = _content(stage, settings, tell)
-            content["baseline"] = _baseline(stage, tell) if baseline else None
-        finally:
-            clear_stage(stage.settings, stage.keeper, client)
-    signer = keys.ensure(settings.secrets / "ledger.key", LEDGER_NAME)
-    return signed(content, signer)
+    with closing(made):
+        return _proved(settings, baseline, tell or (lambda _, __: None), made)
+
+
+def _proved(settings: Settings, baseline: bool, tell: Tell, client: docker.DockerClient) -> Report:
+    tell("opening two throw-away sandboxes", 0)
+    stage = asyncio.run(set_stage(settings, client))
+    try:
+        content = _content(stage, settings, tell)
+        content["baseline"] = _baseline(stage, tell) if baseline else None
+    finally:
+        clear_stage(stage.settings, stage.keeper, client)
+    return signed(content, keys.ensure(settings.secrets / "ledger.key", LEDGER_NAME))
 
 
 def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
@@ -62,7 +69,7 @@ def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
     facts = facts_for(stage, hardening, settings)
     stage.start_inside(stage.neighbour.container, _neighbour_facts(facts))
     with Neighbour(stage) as neighbour:
-        attempts = list(tried(stage.run_inside(stage.adversary, facts), tell))
+        attempts = list(_all_tried(stage, facts, tell))
     outside = [
         *proof_checks(stage, stage.adversary),
         neighbour.check(),
@@ -77,6 +84,48 @@ def _content(stage: Stage, settings: Settings, tell: Tell) -> dict[str, Any]:
         "profile": hardening.described(),
         "attempts": attempts,
         "outside": outside,
+    }
+
+
+# Where the sandbox has a kernel of its own in user space, its host limits end the whole of it. Tried last, each in another one.
+ENDING = ("fork-bomb", "memory-bomb", "socket-buffers")
+
+
+def _all_tried(stage: Stage, facts: dict[str, Any], tell: Tell) -> Iterator[dict[str, str]]:
+    if stage.settings.sandbox.runtime not in OWN_KERNEL:
+        yield from tried(stage.run_inside(stage.adversary, facts), tell)
+        return
+    known = KNOWN_IN_GVISOR if stage.settings.sandbox.runtime == RUNSC else {}
+    for attempt in tried(stage.run_inside(stage.adversary, {**facts, "left_out": list(ENDING)}), tell):
+        yield _known(attempt, known)
+    for name in ENDING:
+        other = asyncio.run(stage.one_more())
+        try:
+            told = list(tried(stage.run_inside(other, {**facts, "only": [name]}), tell))
+            yield from told or [_ended(name, stage.keeper.containers.state(other.sandbox_id), tell)]
+        finally:
+            stage.keeper.remove(other.sandbox_id)
+
+
+def _known(attempt: dict[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    why = known.get(attempt["id"])
+    if why is None or attempt["observed"] != "open":
+        return attempt
+    return {**attempt, "expected": "open", "detail": f"{attempt['detail']} (known: {why})"}
+
+
+def _ended(name: str, state: Mapping[str, Any] | None, tell: Tell) -> dict[str, str]:
+    """An attempt that did not live to tell: contained when the limits ended its sandbox, undecided when it runs still."""
+    over = state is not None and not state.get("Running")
+    how = f"exit code {state.get('ExitCode')}, OOM killed: {state.get('OOMKilled')}" if state else "no container"
+    tell(f"{name}: the sandbox ended", 1)
+    return {
+        "id": name,
+        "channel": "denial-of-service",
+        "tried": "the same as under runc, in a sandbox of its own",
+        "expected": "blocked",
+        "observed": "blocked" if over else "error",
+        "detail": f"its limits ended the whole sandbox, gVisor's kernel with it ({how})" if over else how,
     }
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from docker.errors import APIError
 from docker.utils.socket import frames_iter
 
 from installation.settings import Settings
@@ -28,7 +29,7 @@ from provisioning.sandbox.prove import as_kernel
 
 _ADVERSARY = Path(__file__).parent / "adversary"
 HOME_BYTES = 64 * 1024**2
-UIDS = (61001, 61002)
+UIDS = (61001, 61002, 61003)
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,25 @@ class Stage:
                 do="Look at the machine's load and run the command again.",
                 private=answer.decode("utf-8", "replace")[:1000],
             )
-        yield from self._output(self._made(opened.container, as_kernel.follow()))
+        yield from self._said_by_kernel(opened)
         kernel = str(json.loads(answer.partition(b"\r\n\r\n")[2])["id"])
         self.knocker.ask(opened.sandbox_id, "DELETE", f"api/kernels/{kernel}", seconds=30)
+
+    def _said_by_kernel(self, opened: Opened) -> Iterator[bytes]:
+        """What the adversary writes, asked for again and again: a stream out of a sandbox that dies would not end."""
+        offset, end = 0, as_kernel.END.encode()
+        while (self.keeper.containers.state(opened.sandbox_id) or {}).get("Running"):
+            time.sleep(0.5)
+            try:
+                said = bytes(self.client.api.exec_start(self._made(opened.container, as_kernel.said_since(offset))))
+            except (APIError, OSError):
+                continue  # it has ended meanwhile, or has no room for one more process
+            whole = said[: said.rfind(b"\n") + 1]
+            if whole.startswith(b"{") or whole.startswith(end):
+                offset += len(whole)
+                yield whole
+            if end in whole:
+                return
 
     def run_plain(self, container: str, facts: dict[str, Any]) -> Iterator[bytes]:
         """The same in a container that has no notebook server."""
@@ -205,6 +222,13 @@ class Stage:
 
     def _made(self, container: str, command: list[str]) -> str:
         return str(self.client.api.exec_create(container, command)["Id"])
+
+    async def one_more(self) -> Opened:
+        """Another sandbox for the adversary, for what may end it."""
+        return await _open(self.keeper, Visit("adversary-2", UIDS[2], "proof-2", (self.program(),)))
+
+    def program(self) -> ShownFolder:
+        return copy_program(self.settings.datasets / "adversary")
 
 
 async def set_stage(settings: Settings, client: docker.DockerClient) -> Stage:

@@ -30,7 +30,7 @@ Recorded = dict[str, Any]
 @pytest.fixture
 def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HardeningProfile:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")  # the recording's
-    return profile(Settings(home=tmp_path, sandbox=SandboxSettings(runtime="runsc", memory=768 * 1024**2)))
+    return profile(Settings(home=tmp_path, sandbox=SandboxSettings(runtime="runsc", memory=768 * 1024**2, pids=64)))
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def machine_id(_: Facts) -> Observed:
 def container_id(_: Facts) -> Observed:
     text = _read("/proc/self/cgroup")
     if not text:
-        return unknown("no cgroup file")
+        return unknown("no answer") if os.path.exists("/proc/self/cgroup") else blocked("there is no cgroup file")
     return (
         opened(text.splitlines()[0]) if "docker" in text or len(text.split("/")[-1]) > 40 else blocked("a private tree")
     )

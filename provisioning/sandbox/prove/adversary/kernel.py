@@ -108,7 +108,7 @@ def mknod(_: Facts) -> Observed:
 @attempt("terminal-injection", "kernel", "put keystrokes into a terminal (TIOCSTI)")
 def tiocsti(_: Facts) -> Observed:
     terminal = pty.openpty()[1]
-    return refused(lambda: fcntl.ioctl(terminal, 0x5412, b"x"), errno.EPERM, errno.EIO, errno.ENOSYS)
+    return refused(lambda: fcntl.ioctl(terminal, 0x5412, b"x"), errno.EPERM, errno.EIO, errno.ENOSYS, errno.ENOTTY)
 
 
 @attempt("setuid-root", "kernel", "become root by setuid(0)")
@@ -120,7 +120,10 @@ def setuid(_: Facts) -> Observed:
 @attempt("already-root", "kernel", "already be root, or hold a capability")
 def already_root(_: Facts) -> Observed:
     status = _status()
-    held = {name: status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb") if int(status[name], 16)}
+    if "CapEff" not in status:
+        return unknown("no capability sets are shown")
+    sets = {name: status.get(name, "0") for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+    held = {name: bits for name, bits in sets.items() if int(bits, 16)}
     if os.getuid() == 0 or held:
         return opened(f"uid {os.getuid()}, {held}")
     return blocked(f"uid {os.getuid()}, no capability in any set")
@@ -155,7 +158,7 @@ def setuid_files(_: Facts) -> Observed:
 
 @attempt("realtime", "kernel", "take a processor for good (real-time scheduling)")
 def realtime(_: Facts) -> Observed:
-    return refused(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50)), errno.EPERM)
+    return refused(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50)), errno.EPERM, errno.EINVAL)
 
 
 @attempt("raise-priority", "kernel", "raise its own priority")

@@ -80,7 +80,10 @@ def lock_open_file(facts: Facts) -> Observed:
 def _lock(facts: Facts, control: int) -> Observed:
     with open(str(facts["table"]), "rb") as file:
         asked = struct.pack(_LOCK, fcntl.F_WRLCK, 0, 0, 0, 0)
-        kind = struct.unpack(_LOCK, fcntl.fcntl(file, control, asked))[0]
+        try:
+            kind = struct.unpack(_LOCK, fcntl.fcntl(file, control, asked))[0]
+        except OSError as refusal:
+            return blocked("no such lock") if refusal.errno == errno.EINVAL else unknown(errno_name(refusal.errno or 0))
     return (
         blocked("no lock of the neighbour is seen") if kind == fcntl.F_UNLCK else opened("the neighbour's lock is seen")
     )

@@ -29,6 +29,7 @@ from .trying import (
 
 Facts = dict[str, Any]
 _NO_FAMILY = {
+    errno.EINVAL,  # of a kernel that has no such protocol
     errno.EPERM,
     errno.EACCES,
     errno.EOPNOTSUPP,
