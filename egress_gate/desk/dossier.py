@@ -14,6 +14,7 @@ from egress_gate.domain.item import Item, Kind
 from egress_gate.domain.request import State, Verb, allowed
 from egress_gate.domain.review import ReviewVerdict, parties_of
 from egress_gate.policy.ask import Permission
+from egress_gate.render import regression
 from egress_gate.render.table import key_text, value_text
 from egress_gate.service.ports import EarlierTable
 from egress_gate.service.reading import Dossier, visible
@@ -52,6 +53,17 @@ class TableView:
 
 
 @dataclass(frozen=True)
+class ModelView:
+    """A regression as it would leave, what was measured of it, and the levels that it tells apart with the people behind each."""
+
+    summary: tuple[tuple[str, str], ...]
+    header: tuple[str, ...]
+    terms: tuple[tuple[str, ...], ...]
+    measured: tuple[tuple[str, str], ...]
+    implied: TableView | None
+
+
+@dataclass(frozen=True)
 class ItemView:
     item: Item
     check: CheckRow | None
@@ -59,6 +71,7 @@ class ItemView:
     table: TableView | None
     meaning: str
     changed: tuple[tuple[str, str], ...] = ()
+    model: ModelView | None = None
 
     @property
     def severity(self) -> Severity:
@@ -196,13 +209,31 @@ def _item_view(desk: Desk, item: Item, check: CheckRow | None, before: tuple[Ite
         table=_table(desk, check) if check and evidence and item.kind is Kind.TABLE else None,
         meaning=sentence(check.canonical_sql or item.sql) if check and item.kind is Kind.TABLE else "",
         changed=diff_lines(old.sql, item.sql) if old and old.sql != item.sql else (),
+        model=_model(desk, check) if check and evidence and item.kind is Kind.REGRESSION else None,
     )
 
 
 def _table(desk: Desk, check: CheckRow) -> TableView | None:
     if check.assessment is None:
         return None
+    return _table_view(json.loads(desk.gate.blobs.read(check.assessment)))
+
+
+def _model(desk: Desk, check: CheckRow) -> ModelView | None:
+    if check.assessment is None:
+        return None
     made = json.loads(desk.gate.blobs.read(check.assessment))
+    fit = made["leaving"]
+    return ModelView(
+        summary=regression.summary_lines(fit) if fit else (),
+        header=regression.COLUMNS,
+        terms=regression.rows(fit) if fit else (),
+        measured=regression.measured_lines(made["measured"]),
+        implied=_table_view(made["implied"]) if made["implied"] else None,
+    )
+
+
+def _table_view(made: Mapping[str, Any]) -> TableView:
     keys, values = tuple(made["keys"]), tuple(made["values"])
     cells = made["cells"]
     ordered = sorted(cells, key=_unremarkable) if len(cells) > SHOWN_ROWS else cells
@@ -324,6 +355,14 @@ def _item_json(view: ItemView, evidence: bool) -> dict[str, Any]:
         "findings": [f.facts() if evidence else f.public() for f in view.findings],
         "protected": _protected_json(view.table),
     }
+    if view.item.declared:
+        made["declared"] = dict(view.item.declared)
+    if view.model is not None:
+        made["model"] = {
+            "summary": dict(view.model.summary),
+            "terms": [dict(zip(view.model.header, row, strict=True)) for row in view.model.terms],
+            "measured": dict(view.model.measured),
+        }
     if view.table is not None:
         made["table"] = {
             "keys": list(view.table.keys),

@@ -22,6 +22,14 @@ _WHOLE = {
     "r_squared": "R² (pseudo R² for logit and poisson)",
     "deviance": "deviance",
 }
+_MEASURED = {
+    "refused": "not judged because",
+    "observations": "observations",
+    "units": "people or other units",
+    "residual_df": "residual degrees of freedom",
+    "patterns": "different rows of the design",
+    "columns": "coefficients",
+}
 
 
 def regression_parts(name: str, leaving: Mapping[str, Any]) -> tuple[Part, ...]:
@@ -55,3 +63,21 @@ def summary_lines(leaving: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def rows(leaving: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     """The terms as text, for a page."""
     return tuple((str(r["term"]), *(number(r[c]) for c in COLUMNS[1:])) for r in leaving["terms"])
+
+
+def measured_lines(measured: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The facts behind the findings, for a steward: label and value."""
+    made = [(label, str(measured[key])) for key, label in _MEASURED.items() if key in measured]
+    told = measured.get("influence")
+    if told:
+        shifts = told["shift"]
+        made += [
+            ("fewest people of equal weight behind a coefficient", f"{min(told['effective']):.1f}"),
+            ("largest share of two people in a coefficient", f"{max(told['top2']):.1%}"),
+            ("largest leverage of one person", f"{told['leverage']:.1%}"),
+            (
+                "largest change when one person leaves, in standard errors",
+                "∞" if None in shifts else f"{max(shifts):.2f}",
+            ),
+        ]
+    return tuple(made)

@@ -290,3 +290,33 @@ def test_a_compiled_table_is_released_as_its_sql(glovebox: ModuleType, gate: typ
 def test_what_cannot_be_compiled_says_so(glovebox: ModuleType, call: Any) -> None:
     with pytest.raises(glovebox.GloveboxError):
         getattr(call(glovebox), "size", lambda: None)()
+
+
+@pytest.mark.usefixtures("people")
+def test_a_regression_is_fitted_here_and_asked_for_as_formula_and_rows(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["POST", "/v1/requests"] = (201, {"id": "R-4", "state": "submitted"})
+    fit = glovebox.ols("log(age + 1) ~ C(stage) + male", "SELECT age + 1 AS age, stage, male FROM people")
+    assert list(fit.df().index) == ["Intercept", "C(stage)[T.1]", "C(stage)[T.2]", "male"]
+    named = glovebox.ols("age ~ C(stage, Treatment(1)) + male", "people")
+    assert named.sql == 'SELECT "age", "male", "stage"\nFROM "people"'
+    assert "age" in named.summary().as_text()
+    named.release(title="t", purpose="p")
+    glovebox.release({"model": fit}, title="t", purpose="p")
+    sent = [asked[2]["items"][0] for asked in gate.asked if asked[0] == "POST"]
+    assert sent[0] == {
+        "name": "regression1",
+        "kind": "regression",
+        "sql": named.sql,
+        "formula": "age ~ C(stage, Treatment(1)) + male",
+        "family": "ols",
+    }
+    assert sent[1]["name"] == "model"
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("formula", ["age", "age ~ height"])
+def test_a_formula_that_names_nothing_says_so(glovebox: ModuleType, gate: type[Gate], formula: str) -> None:
+    table = gate.answers["GET", "/v1/tables"][1]["tables"][0]
+    table["columns"] = [{"name": n} for n in ("id", "male", "stage", "age")]
+    with pytest.raises(glovebox.GloveboxError):
+        glovebox.ols(formula, "people")

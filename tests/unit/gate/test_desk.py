@@ -84,7 +84,7 @@ def test_every_answer_has_the_headers(world: World, path: str) -> None:
 
 
 def test_no_template_needs_an_exception_from_the_policy() -> None:
-    for template in TEMPLATES.glob("*.html"):
+    for template in TEMPLATES.rglob("*.html"):
         text = template.read_text("utf-8")
         assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|\|\s*safe|javascript:", text), template.name
 
@@ -169,7 +169,7 @@ def test_the_language_is_chosen(wanted: str | None, accepted: str | None, chosen
 
 def test_every_text_of_the_pages_is_translated() -> None:
     texts: set[str] = set()
-    for template in TEMPLATES.glob("*.html"):
+    for template in TEMPLATES.rglob("*.html"):
         texts |= set(re.findall(r'\b_\("((?:[^"\\]|\\.)+)"', template.read_text("utf-8")))
     chinese = translations("zh_Hans")
     missing = sorted(t for t in texts if chinese.gettext(t) == t)

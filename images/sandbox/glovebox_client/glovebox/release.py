@@ -19,8 +19,8 @@ Asked: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | Any"
 def release(what: Asked, *, title: str = "", purpose: str = "", context: str = "", wait: float = 0) -> Request:
     """Ask to take something out. Returns the request, which is stored when this returns.
 
-    ``what`` is SQL, ``{name: sql}`` for several outputs at once, a compiled table (`crosstab` and its kin), or a path
-    (``pathlib.Path``) for what cannot be computed by SQL: that takes the manual lane, where refusal is the default.
+    ``what`` is SQL, ``{name: sql}`` for several outputs at once, a compiled table (`crosstab` and its kin), a regression or a
+    figure, or a path (``pathlib.Path``) for what cannot be computed by SQL: that takes the manual lane, where refusal is the default.
     ``wait`` seconds, when given, until the gate has judged it. Raises Refused.
     """
     if not title.strip() or not purpose.strip():
@@ -45,6 +45,9 @@ def _items(what: Asked) -> list[dict[str, Any]]:
 def _item(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, os.PathLike):
         return {"name": name, "kind": "file", "upload": upload(Path(value))}
+    asked = getattr(value, "release_item", None)
+    if isinstance(asked, dict):
+        return {"name": name, **asked}
     text = value if isinstance(value, str) else getattr(value, "release_sql", None)
     if not isinstance(text, str) or not text.strip():
         raise Mistake(
