@@ -44,7 +44,8 @@ class LinearTable:
     `lower_protection`, `upper_protection`: an attacker's interval of a primary cell must reach `value - lower` and
     `value + upper`; `sliding_protection`: and be at least that wide. Of other cells they are ignored. `lower_bound`,
     `upper_bound`: what the public knows beforehand of every cell. `fixed`: cells that must stay published. `contributors`: units
-    behind each cell, where the line check and the lone-contributor check are wanted. Raises TableInconsistent.
+    behind each cell, where the line check and the lone-contributor check are wanted. `unseen`: cells that nobody publishes, as the
+    finest groups behind several tables; they are hidden from the start and cost nothing. Raises TableInconsistent.
     """
 
     values: Floats
@@ -59,6 +60,7 @@ class LinearTable:
     labels: tuple[Key, ...] = ()
     contributors: Ints | None = None
     sliding_protection: Floats | None = None
+    unseen: Bools | None = None
 
     def __post_init__(self) -> None:
         n = len(self.values)
@@ -92,6 +94,11 @@ class LinearTable:
         """Width that each primary cell's interval must have; zeros where none is asked for."""
         return np.zeros(len(self.values)) if self.sliding_protection is None else self.sliding_protection
 
+    @property
+    def hidden_anyway(self) -> Bools:
+        """Primary and unseen cells: what every pattern hides."""
+        return self.primary.copy() if self.unseen is None else self.primary | self.unseen
+
 
 def _inconsistent(what: str) -> TableInconsistent:
     return TableInconsistent(
@@ -114,6 +121,7 @@ class Levels:
     fixed: Sequence[bool] | Bools | None = None
     contributors: Sequence[int] | Ints | None = None
     sliding: Sequence[float] | Floats | None = None
+    unseen: Sequence[bool] | Bools | None = None
 
 
 def from_equations(
@@ -138,6 +146,7 @@ def from_equations(
         labels=tuple(labels),
         contributors=None if levels.contributors is None else np.asarray(levels.contributors, dtype=np.int64),
         sliding_protection=None if levels.sliding is None else np.asarray(levels.sliding, dtype=float),
+        unseen=None if levels.unseen is None else np.asarray(levels.unseen, dtype=bool),
     )
 
 
@@ -257,6 +266,7 @@ def link(tables: Sequence[LinearTable], joins: Iterable[Join]) -> Linked:
         labels=tuple(labels[i] for i in first),
         contributors=_linked_contributors(tables, first),
         sliding_protection=_fold(np.maximum, [t.sliding * t.primary for t in tables], group, count),
+        unseen=_fold(np.minimum, [t.hidden_anyway & ~t.primary for t in tables], group, count, 1.0).astype(bool),
     )
     return Linked(merged, tuple(group[starts[t] : starts[t + 1]] for t in range(len(tables))))
 

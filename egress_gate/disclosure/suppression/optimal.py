@@ -37,7 +37,7 @@ class Master:
         self.cells = np.flatnonzero(~table.fixed)
         self._place = np.full(table.size, -1, dtype=np.int64)
         self._place[self.cells] = np.arange(len(self.cells))
-        self._low = table.primary[self.cells].astype(float)
+        self._low = table.hidden_anyway[self.cells].astype(float)
         self._cost = table.cost[self.cells]
         self.cuts: list[Cut] = []
         empty = sparse.csc_matrix((0, len(self.cells)))
@@ -149,7 +149,7 @@ def search(
             upper = cost_of(master.table, best)
             if bound >= upper - _CLOSE * max(1.0, upper):
                 return Searched(best, upper, optimal=True)
-            out = relaxed.reduced > upper - relaxed.bound + 1e-7
+            out = ~master.table.hidden_anyway & (relaxed.reduced > upper - relaxed.bound + 1e-7)
             chosen, proven = master.integer(out, best, left)
             bound = max(bound, min(proven, upper))
             if bound >= upper - _CLOSE * max(1.0, upper):

@@ -73,7 +73,7 @@ def protect(table: LinearTable, effort: Effort | None = None) -> Pattern:
     """The cheapest pattern that time allows, audited. Never raises for lack of time: then `optimal` is False."""
     how = effort or Effort()
     if not table.primary.any():
-        return audit_pattern(table, table.primary, how, bound=0.0, optimal=True)
+        return audit_pattern(table, table.hidden_anyway, how, bound=0.0, optimal=True)
     hidden, bound, optimal = _find(table, how)
     pattern = audit_pattern(table, hidden, how, bound=bound, optimal=optimal)
     if pattern.safe:
@@ -89,7 +89,7 @@ def _find(table: LinearTable, how: Effort) -> tuple[Bools, float, bool]:
     needed = lines if how.line_threshold is not None else []
     everything = ~table.fixed
     try:
-        hidden, lost = grow(separator, table.primary, table.cost, needed, how.left)
+        hidden, lost = grow(separator, table.hidden_anyway, table.cost, needed, how.left)
     except OutOfTime:
         return everything, 0.0, False
     if not lost:
@@ -125,7 +125,7 @@ def _part_of(left: SecondsLeft) -> SecondsLeft:
 
 def _guided(table: LinearTable, separator: Separator, needed: list[Cut], y: Floats, left: SecondsLeft) -> Bools | None:
     """The heuristic again, with what the relaxation chose made cheap."""
-    return _Regrow(table, separator, needed, y)(table.primary, left)
+    return _Regrow(table, separator, needed, y)(table.hidden_anyway, left)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ class _Regrow(Repair):
     def __call__(self, chosen: Bools, left: SecondsLeft) -> Bools | None:
         weights = self.table.cost * (1 - 0.98 * self.y)
         try:
-            hidden, lost = grow(self.separator, chosen | self.table.primary, weights, self.needed, left)
+            hidden, lost = grow(self.separator, chosen | self.table.hidden_anyway, weights, self.needed, left)
         except OutOfTime:
             return None
         return None if lost else trim(self.separator, hidden, self.needed, set(), left)

@@ -23,7 +23,7 @@ def trim(separator: Separator, hidden: Bools, lines: list[Cut], lost: set[Target
     """The pattern without the cells it can do without; stops early when the time is out. `lost` targets are not looked at."""
     table = separator.table
     kept = hidden.copy()
-    candidates = np.flatnonzero(kept & ~table.primary)
+    candidates = np.flatnonzero(kept & ~table.hidden_anyway)
     if not len(candidates):
         return kept
     try:
