@@ -15,17 +15,20 @@ from egress_gate.disclosure.rollup import MAGNITUDES, Cells, key_names, left_out
 def by_unit(derivation: Derivation, unit: exp.Column, number: int) -> tuple[str, ...]:
     """Statements that make ``people{number}`` from the rows and from the finest cells (``cells``)."""
     made = [_units(derivation, unit, number)]
-    sets = sets_of(derivation)
-    finest = key_names(derivation)
-    if sets == [finest]:
+    sets, finest = sets_of(derivation), key_names(derivation)
+    margins = [one for one in sets if one != finest]
+    tables = []
+    if finest in sets:
         who = ", ".join(_who(derivation))
-        made.append(f"CREATE TEMP TABLE alone{number} AS SELECT code, {who} FROM units{number} GROUP BY code")  # noqa: S608
-        made.append(f"CREATE TEMP TABLE people{number} AS {_named(derivation, finest, f'alone{number}', 'code')}")
-        return tuple(made)
-    made += _places(number, sets)
-    made += _alone(derivation, number)
-    for at, one in enumerate(sets):
-        text = _named(derivation, one, f"({_margin(derivation, number, at)})", "place")
+        made.append(f"CREATE TEMP TABLE finest{number} AS SELECT code, {who} FROM units{number} GROUP BY code")  # noqa: S608
+        tables.append(_named(derivation, finest, f"finest{number}", "code"))
+    if margins:
+        made += _places(number, margins)
+        made += _alone(derivation, number)
+        tables += [
+            _named(derivation, one, f"({_margin(derivation, number, at)})", "place") for at, one in enumerate(margins)
+        ]
+    for at, text in enumerate(tables):
         made.append(f"CREATE TEMP TABLE people{number} AS {text}" if at == 0 else f"INSERT INTO people{number} {text}")
     return tuple(made)
 

@@ -138,6 +138,7 @@ def _locks() -> list[Tool]:
         for source, command in (
             ("requirements/host", universal),
             ("requirements/dev", universal),
+            ("requirements/acro", universal),
             ("images/sandbox/requirements", sandbox),
         )
     ]
