@@ -57,12 +57,14 @@ def judge(
     left: Callable[[], float],
     expected: Mapping[str, Any] | None = None,
     blank: Sequence[Mapping[str, Any]] = (),
+    withheld: Sequence[Mapping[str, Any]] = (),
     small_share: float = 0.5,
     small_allowed: int = 5,
 ) -> Judgement:
     """Apply the primary rules, protect where asked, compare with the analyst's own figures.
 
-    ``expected`` is ``{"columns": […], "rows": [[…]]}``; ``blank`` lists keys that the analyst left out (a total is None).
+    ``expected`` is ``{"columns": […], "rows": [[…]]}``; ``blank`` lists keys that the analyst left out (a total is None),
+    ``withheld`` those that the other tables of the request need hidden.
     A table of which more than ``small_share``, and more than ``small_allowed`` cells, rest on too few people is no statistic but a
     list of records.
     """
@@ -80,7 +82,8 @@ def judge(
     if protect:
         from egress_gate.disclosure.protection import protect_table  # the solvers, which few tables need
 
-        made = protect_table(derivation, table, broken, rules, left, hidden)
+        apart = frozenset(i for i, c in enumerate(table.cells) if any(_same_key(c, key) for key in withheld))
+        made = protect_table(derivation, table, broken, rules, left, hidden, apart)
         kinds, optimal, lost = made.suppressed, made.optimal, not made.safe
         protected = made.safe and any(kinds)
     cells = tuple(JudgedCell(c, broken[i], kinds[i]) for i, c in enumerate(table.cells))

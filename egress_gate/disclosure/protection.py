@@ -58,13 +58,17 @@ def protect_table(
     rules: Parameters,
     left: Callable[[], float],
     hidden: frozenset[int] = frozenset(),
+    withheld: frozenset[int] = frozenset(),
 ) -> Protection:
-    """Suppress. ``hidden``: cells that the analyst already left blank. ``left()``: seconds that remain for searching."""
+    """Suppress. ``hidden``: cells that the analyst already left blank, ``withheld``: that other tables of the request need hidden.
+    ``left()``: seconds that remain for searching."""
     primary = np.array([is_primary(findings.get(i, ())) or i in hidden for i in range(len(table.cells))], dtype=bool)
+    apart = np.array([i in withheld for i in range(len(table.cells))], dtype=bool) & ~primary
     if not primary.any():
-        return Protection((None,) * len(table.cells), safe=True, optimal=True)
+        kinds = tuple("secondary" if one else None for one in apart)
+        return Protection(kinds, safe=True, optimal=True)
     equations = grouping_equations([_key(cell) for cell in table.cells], _TOTAL)
-    suppressed, safe, optimal = primary.copy(), True, True
+    suppressed, safe, optimal = primary | apart, True, True
     for _ in range(2):  # a second round, because a later quantity may have hidden what an earlier one leaned on
         before = suppressed.copy()
         for quantity in quantities(derivation, table, rules):
@@ -77,8 +81,8 @@ def protect_table(
                 break
         if not safe or (suppressed == before).all():
             break
-    kinds = tuple("primary" if p else "secondary" if s else None for p, s in zip(primary, suppressed, strict=True))
-    return Protection(kinds, safe, optimal)
+    marks = tuple("primary" if p else "secondary" if s else None for p, s in zip(primary, suppressed, strict=True))
+    return Protection(marks, safe, optimal)
 
 
 def _key(cell: Cell) -> tuple[object, ...]:
@@ -93,7 +97,7 @@ def quantities(derivation: Derivation, table: Tabulation, rules: Parameters) -> 
     for one in derivation.aggregates:
         values = _additive(one, table)
         if values is not None:
-            made.append(Quantity(one.name, values, tuple(_level(one, c, rules) for c in table.cells)))
+            made.append(Quantity(one.name, values, tuple(level_of(one, c, rules) for c in table.cells)))
     return made
 
 
@@ -107,7 +111,8 @@ def _additive(one: Aggregate, table: Tabulation) -> np.ndarray | None:
     return None
 
 
-def _level(one: Aggregate, cell: Cell, rules: Parameters) -> Level:
+def level_of(one: Aggregate, cell: Cell, rules: Parameters) -> Level:
+    """What the rules require of a primary cell's figure in one column."""
     stats = cell.stats[one.name]
     if one.func == "count":
         return count_level(int(cell.values.get(one.name) or 0), rules.min_contributors)

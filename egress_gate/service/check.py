@@ -19,7 +19,7 @@ from egress_gate.policy.facts import decision_input, parameters_input
 from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import Checked, LaneContext, lane_of
-from egress_gate.service.ports import EarlierTable, SourceTable, sealed
+from egress_gate.service.ports import EarlierTable, Question, SourceTable, sealed
 from egress_gate.service.risk import risk_of
 from egress_gate.store import catalogue, releases, requests
 from egress_gate.store.requests import DecisionRow, RequestRow, canonical
@@ -145,8 +145,9 @@ def _check_items(
     """Each item judged together with all that left before and with the items before it, which would leave with it."""
     made: list[Checked] = []
     before = list(earlier)
+    withheld = _withheld(gate, wanted, sources, parameters)
     for item in wanted:
-        context = LaneContext(tuple(sources), parameters, tuple(before), at)
+        context = LaneContext(tuple(sources), parameters, tuple(before), at, withheld)
         one = lane_of(item.kind).check(gate, item, context)
         made.append(one)
         if one.assessment is not None:
@@ -156,6 +157,16 @@ def _check_items(
                 EarlierTable(0, row.id, item.name, table.canonical_sql, hidden, table.rounding_base, table.versions)
             )
     return made
+
+
+def _withheld(
+    gate: Gate, wanted: Sequence[Item], sources: Sequence[SourceTable], parameters: Mapping[str, Any]
+) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+    """The tables of the request leave together, so they are protected together. Raises RecomputerAway."""
+    if parameters.get("protect") is not True:
+        return {}
+    tables = [i for i in wanted if i.kind is Kind.TABLE]
+    return gate.recomputer.together([Question(i.name, i.sql or "", tuple(sources), parameters) for i in tables])
 
 
 def _conclude(

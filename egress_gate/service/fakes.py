@@ -116,6 +116,9 @@ class FakeRecomputer:
                 return made(question)
         return risky_table(question) if "small" in question.sql else safe_table(question)
 
+    def together(self, questions: Sequence[Question], /) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+        return {}
+
     def parse_model(self, formula: str, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, str]:
         return formula, self.parse(sql, sources)[0]
 

@@ -132,7 +132,7 @@ def _ask(
 
     plans = plan_atoms([derivation, *(d for _, d in comparable)])
     mine = next(p for p in plans if 0 in p.releases)
-    grid = _grid(mine, universe)
+    grid = grid_of(mine, universe)
     together = [number - 1 for number in mine.releases if number]
     used = [comparable[i][0] for i in together]
     mixed = [e for i, (e, _) in enumerate(comparable) if i not in together]
@@ -151,7 +151,7 @@ def _ask(
     return answer, mixed, used
 
 
-def _grid(plan: AtomPlan, universe: Universe) -> Grid:
+def grid_of(plan: AtomPlan, universe: Universe) -> Grid:
     from egress_gate.disclosure.atoms import read_atoms
 
     read = {t.key for d in plan.derivations for t in d.tables}

@@ -103,6 +103,7 @@ class Question:
     expected: Mapping[str, Any] | None = None
     protect: bool = False
     rounding_base: int | None = None  # what its figures will be rounded to before they leave
+    withheld: tuple[Mapping[str, Any], ...] = ()  # keys that the other tables of the request need hidden
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,13 @@ class Recomputer(Protocol):
         ...
 
     def assess(self, question: Question, /) -> Assessment: ...
+
+    def together(self, questions: Sequence[Question], /) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+        """By name of a question, the keys that must be hidden so that the tables, which leave together, protect each other.
+
+        Nothing for what cannot be linked: the joint audit then judges it.
+        """
+        ...
 
     def parse_model(self, formula: str, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, str]:
         """The formula and the SQL of its rows, both written by the gate."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.derivation import Derivation, parse
@@ -19,6 +20,7 @@ from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.modelling import Refit, judged_model
 from egress_gate.service.ports import Assessment, JudgedCell, ModelAssessment, ModelQuestion, Question, SourceTable
+from egress_gate.service.together import protect_request
 from egress_gate.verifier.container import SealedContainer
 from egress_gate.verifier.port import Limits, Measured, Runner, TableFile, VerifierAway
 from installation.settings import Settings
@@ -56,6 +58,7 @@ class SealedRecomputer:
             protect=question.protect,
             left=lambda: max(0.0, deadline - self._clock()),
             expected=question.expected,
+            withheld=question.withheld,
             small_share=float(question.parameters.get("small_cells_percent", 50)) / 100,
             small_allowed=int(question.parameters.get("small_cells_allowed", 5)),
         )
@@ -69,6 +72,13 @@ class SealedRecomputer:
             **measured.seconds,
         }
         return _assessment(derivation, question, judged, audit, seconds)
+
+    def together(self, questions: Sequence[Question], /) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+        """Raises RecomputerAway when the verifier could not run."""
+        if not questions:
+            return {}
+        universe = self._universe(questions[0].sources)
+        return protect_request(questions, universe, lambda one: self._measure(one, questions[0].sources)[1])
 
     def parse_model(self, formula: str, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, str]:
         """Raises the faults of `disclosure.errors`."""

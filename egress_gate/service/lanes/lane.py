@@ -28,6 +28,9 @@ class LaneContext:
     parameters: Mapping[str, Any]
     earlier: tuple[EarlierTable, ...]
     at: datetime
+    withheld: Mapping[str, tuple[Mapping[str, Any], ...]] = field(
+        default_factory=dict
+    )  # by item: hidden for the others' sake
 
 
 @dataclass(frozen=True)

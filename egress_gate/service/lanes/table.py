@@ -44,6 +44,7 @@ class TableLane:
             earlier=context.earlier,
             expected=_expected(gate, item),
             protect=context.parameters.get("protect") is True,
+            withheld=context.withheld.get(item.name, ()),
         )
         try:
             made = gate.recomputer.assess(question)
