@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,17 +42,19 @@ def ingest(engine: duckdb.DuckDBPyConnection, source: TableSource, work: Path, w
     work.mkdir(mode=0o700, exist_ok=True)
     files = _neutral(source, work)
     copy = SealedCopy(engine, writer, source.name, work)
-    try:
-        _write(engine, source, files, work, copy)
-        table = _described(engine, source, copy)
-    except duckdb.Error as broken:
-        raise refusal(source.name, broken) from broken
-    except OSError as broken:
-        raise disk_refusal(source.name, broken) from broken
-    sources = tuple(
-        SourceFile(given.name, path.stat().st_size, digest(path))
-        for given, path in zip(source.files, files, strict=True)
-    )
+    with ThreadPoolExecutor(1) as beside:
+        digests = beside.map(digest, files)  # while the engine reads the same pages
+        try:
+            _write(engine, source, files, work, copy)
+            table = _described(engine, source, copy)
+        except duckdb.Error as broken:
+            raise refusal(source.name, broken) from broken
+        except OSError as broken:
+            raise disk_refusal(source.name, broken) from broken
+        sources = tuple(
+            SourceFile(given.name, path.stat().st_size, found)
+            for given, path, found in zip(source.files, files, digests, strict=True)
+        )
     return Ingested(table, sources)
 
 

@@ -14,6 +14,8 @@ import duckdb
 from provisioning.intake.engine import quoted
 
 _SHARE = 0.9
+_LIKELY = 0.5
+_FIRST = 2_000
 _TESTS = {
     "BIGINT": r"regexp_full_match({c}, '[+-]?(0|[1-9][0-9]{{0,13}})')",
     "DOUBLE": r"regexp_full_match({c}, '[+-]?(0|[1-9][0-9]{{0,13}})?(\.[0-9]*)?([eE][+-]?[0-9]{{1,3}})?')"
@@ -38,15 +40,25 @@ def infer(
 
 
 def _type(engine: duckdb.DuckDBPyConnection, name: str) -> str:
+    """A look at the first values says which tests are worth their time on all."""
     column = quoted(name)
-    tests = ", ".join(f"count(*) FILTER (WHERE {test.format(c=column)})" for test in _TESTS.values())
-    found = engine.execute(
-        f"SELECT count({column}), count(*) FILTER (WHERE {_CODE.format(c=column)}), {tests} FROM looked_at"
-    ).fetchall()[0]
-    values, codes, fits = int(found[0]), int(found[1]), [int(n) for n in found[2:]]
+    values, codes, shares = _fits(engine, column, tuple(_TESTS), f"(SELECT {column} FROM looked_at LIMIT {_FIRST})")
+    likely = tuple(kind for kind, fit in shares.items() if fit >= _LIKELY * values)
+    if codes or (values and not likely):
+        return "VARCHAR"
+    values, codes, shares = _fits(engine, column, likely, "looked_at")
     if not values or codes:
         return "VARCHAR"
-    shares = dict(zip(_TESTS, fits, strict=True))
     whole = [kind for kind, fit in shares.items() if fit == values]
     near = [kind for kind, fit in shares.items() if fit >= _SHARE * values]
     return (whole or near or ["VARCHAR"])[0]
+
+
+def _fits(
+    engine: duckdb.DuckDBPyConnection, column: str, kinds: Sequence[str], relation: str
+) -> tuple[int, int, dict[str, int]]:
+    """How many values there are, how many look like codes, and how many fit each of the types."""
+    wanted = [_CODE, *(_TESTS[kind] for kind in kinds)]
+    tests = ", ".join(f"count(*) FILTER (WHERE {test.format(c=column)})" for test in wanted)
+    values, codes, *fits = engine.execute(f"SELECT count({column}), {tests} FROM {relation}").fetchall()[0]
+    return int(values), int(codes), {kind: int(fit) for kind, fit in zip(kinds, fits, strict=True)}
