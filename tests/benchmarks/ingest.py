@@ -57,7 +57,7 @@ def deliver(target: Path, rows: int) -> int:
             f"""COPY (SELECT hash(r) % 3000000 AS person, DATE '2015-01-01' + CAST(hash(r * 7) % 3650 AS INTEGER) AS visited,
             ['north', 'south', 'east', 'west'][CAST(hash(r * 3) % 4 AS INTEGER) + 1] AS region,
             18 + hash(r * 5) % 80 AS age, round((hash(r * 11) % 1000000) / 137.0, 3) AS cost,
-            'ward-' || hash(r * 13) % 400 AS ward, md5(r::VARCHAR) AS note, hash(r * 17) % 100000 AS item
+            'ward-' || hash(r * 13) % 400 AS ward, md5(r::VARCHAR) || substr(md5((r + 1)::VARCHAR), 1, 18) AS note, hash(r * 17) % 100000 AS item
             FROM range({rows}) t(r)) TO '{target}' (HEADER, DELIMITER ',')"""
         )
     return target.stat().st_size
