@@ -53,12 +53,13 @@ class Figures(Strict):
 
 class ItemBody(Strict):
     name: str
-    kind: Literal["table", "file", "regression"] = "table"
+    kind: Literal["table", "file", "figure", "regression"] = "table"
     sql: str | None = None
     expected: Figures | None = None
     upload: str | None = None
     formula: str | None = None
     family: Literal["ols", "logit", "poisson"] | None = None
+    spec: dict[str, Any] | None = None
 
 
 class RequestBody(Strict):
@@ -188,6 +189,8 @@ def _item(gate: Gate, body: ItemBody) -> Item:
         return Item(body.name, Kind.FILE, None, body.upload)
     if body.kind == "regression":
         return Item(body.name, Kind.REGRESSION, body.sql, None, {"formula": body.formula, "family": body.family})
+    if body.kind == "figure":
+        return Item(body.name, Kind.FIGURE, body.sql, None, {"spec": body.spec})
     if body.expected is None:
         return Item(body.name, Kind.TABLE, body.sql)
     figures = json.dumps(body.expected.model_dump(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -16,6 +16,7 @@ from egress_gate.domain.review import ReviewVerdict, parties_of
 from egress_gate.policy.ask import Permission
 from egress_gate.render import regression
 from egress_gate.render.table import key_text, value_text
+from egress_gate.service.errors import no_such
 from egress_gate.service.ports import EarlierTable
 from egress_gate.service.reading import Dossier, visible
 from egress_gate.service.review import off_because, permission_to_review
@@ -64,6 +65,16 @@ class ModelView:
 
 
 @dataclass(frozen=True)
+class FigureView:
+    """A figure's own words and numbers, which leave in it, and its specification without the data. `drawn`: there is a picture."""
+
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...]
+    spec: str
+    drawn: bool
+
+
+@dataclass(frozen=True)
 class ItemView:
     item: Item
     check: CheckRow | None
@@ -72,6 +83,7 @@ class ItemView:
     meaning: str
     changed: tuple[tuple[str, str], ...] = ()
     model: ModelView | None = None
+    figure: FigureView | None = None
 
     @property
     def severity(self) -> Severity:
@@ -206,10 +218,11 @@ def _item_view(desk: Desk, item: Item, check: CheckRow | None, before: tuple[Ite
         item=item,
         check=check,
         findings=check.findings if check else (),
-        table=_table(desk, check) if check and evidence and item.kind is Kind.TABLE else None,
-        meaning=sentence(check.canonical_sql or item.sql) if check and item.kind is Kind.TABLE else "",
+        table=_table(desk, check) if check and evidence and item.kind in (Kind.TABLE, Kind.FIGURE) else None,
+        meaning=sentence(check.canonical_sql or item.sql) if check and item.kind in (Kind.TABLE, Kind.FIGURE) else "",
         changed=diff_lines(old.sql, item.sql) if old and old.sql != item.sql else (),
         model=_model(desk, check) if check and evidence and item.kind is Kind.REGRESSION else None,
+        figure=_figure(desk, item, check) if check and evidence and item.kind is Kind.FIGURE else None,
     )
 
 
@@ -231,6 +244,36 @@ def _model(desk: Desk, check: CheckRow) -> ModelView | None:
         measured=regression.measured_lines(made["measured"]),
         implied=_table_view(made["implied"]) if made["implied"] else None,
     )
+
+
+def _figure(desk: Desk, item: Item, check: CheckRow) -> FigureView:
+    kept = figure_facts(desk, check)
+    return FigureView(
+        texts=tuple(kept["texts"]) if kept else (),
+        numbers=tuple(f"{n:g}" for n in kept["numbers"]) if kept else (),
+        spec=json.dumps(item.declared.get("spec"), indent=1, ensure_ascii=False),
+        drawn=kept is not None,
+    )
+
+
+def figure_facts(desk: Desk, check: CheckRow) -> dict[str, Any] | None:
+    """What a figure's check stored beside its table; None when nothing was drawn."""
+    if check.assessment is None:
+        return None
+    found: dict[str, Any] | None = json.loads(desk.gate.blobs.read(check.assessment)).get("figure")
+    return found
+
+
+def figure_picture(desk: Desk, visitor: Visitor, number: int, item: str) -> bytes:
+    """The PNG as it would leave, for those who see the evidence. Raises NotFound for everybody else and for what is no figure."""
+    found = visible(desk.gate, visitor.person, number, desk.clock())
+    with desk.gate.store.read() as c:
+        checks = requests.checks(c, number, found.request.revision)
+    check = next((k for k in checks if k.item == item), None)
+    kept = figure_facts(desk, check) if check is not None and sees_evidence(visitor, found) else None
+    if kept is None:
+        raise no_such("figure")
+    return desk.gate.blobs.read(kept["png"])
 
 
 def _table_view(made: Mapping[str, Any]) -> TableView:

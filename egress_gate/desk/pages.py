@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
-from egress_gate.desk.dossier import request_view
+from egress_gate.desk.dossier import figure_picture, request_view
 from egress_gate.desk.i18n import LANGUAGES
 from egress_gate.desk.json_api import Name, ReleaseId, bundle_response, number_of
 from egress_gate.desk.rendering import render
@@ -100,6 +100,13 @@ def request_page(request: Request, visitor: SignedIn, desk: TheDesk, name: Name)
         with desk.gate.store.read() as c:
             following = views.next_in_queue(c, visitor.person, view.request.id)
     return render(request, visitor, "request.html", view=view, following=following, now=desk.clock())
+
+
+@pages.get("/requests/{name}/figures/{item}")
+def figure_image(visitor: SignedIn, desk: TheDesk, name: Name, item: Annotated[str, Path(max_length=80)]) -> Response:
+    """The picture alone, as it would leave: made of pixels by the gate, with a policy under which nothing in it could run."""
+    png = figure_picture(desk, visitor, number_of(name), item)
+    return Response(png, media_type="image/png", headers={"cache-control": "no-store", "content-disposition": "inline"})
 
 
 @pages.post("/requests/{name}/review")

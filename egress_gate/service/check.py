@@ -165,7 +165,7 @@ def _withheld(
     """The tables of the request leave together, so they are protected together. Raises RecomputerAway."""
     if parameters.get("protect") is not True:
         return {}
-    tables = [i for i in wanted if i.kind is Kind.TABLE]
+    tables = [i for i in wanted if i.kind in (Kind.TABLE, Kind.FIGURE)]
     return gate.recomputer.together([Question(i.name, i.sql or "", tuple(sources), parameters) for i in tables])
 
 

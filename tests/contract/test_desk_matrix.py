@@ -23,6 +23,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "queue"): (403, 403, OK, 403, OK, 403, 302),
     ("GET", "requests"): (OK, OK, OK, OK, OK, OK, 302),
     ("GET", "requests/{name}"): (OK, 404, OK, 404, OK, 404, 302),
+    ("GET", "requests/{name}/figures/{item}"): (404, 404, 404, 404, 404, 404, 302),
     ("POST", "requests/{name}/review"): (403, 404, 303, 404, 403, 404, 401),
     ("POST", "requests/{name}/withdraw"): (303, 404, 403, 404, 403, 404, 401),
     ("POST", "requests/{name}/message"): (303, 404, 303, 404, 403, 404, 401),
@@ -115,7 +116,7 @@ def test_each_role_at_each_endpoint(
     client_of: functools.partial[TestClient], method: str, path: str, role: str, status: int
 ) -> None:
     client = client_of(role)
-    address = PREFIX + path.format(name="R-2" if "requests" in path else "liver", number=1)
+    address = PREFIX + path.format(name="R-2" if "requests" in path else "liver", number=1, item="table1")
     answer = client.request(method, address, **BODIES.get(path, {}))  # type: ignore[arg-type]
     assert answer.status_code == status, answer.text[:500]
     if status >= 400 and path.startswith("api/"):

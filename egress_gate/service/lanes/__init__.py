@@ -7,12 +7,18 @@ part of the policies. A kind without a lane cannot be stored: `lane_of` raises.
 from __future__ import annotations
 
 from egress_gate.domain.item import Kind
+from egress_gate.service.lanes.figure import FigureLane
 from egress_gate.service.lanes.file import FileLane
 from egress_gate.service.lanes.lane import Checked, Lane, LaneContext, Leaving
 from egress_gate.service.lanes.regression import RegressionLane
 from egress_gate.service.lanes.table import TableLane
 
-LANES: dict[Kind, Lane] = {Kind.TABLE: TableLane(), Kind.FILE: FileLane(), Kind.REGRESSION: RegressionLane()}
+LANES: dict[Kind, Lane] = {
+    Kind.TABLE: TableLane(),
+    Kind.FILE: FileLane(),
+    Kind.REGRESSION: RegressionLane(),
+    Kind.FIGURE: FigureLane(),
+}
 
 __all__ = ["LANES", "Checked", "Lane", "LaneContext", "Leaving", "lane_of"]
 
