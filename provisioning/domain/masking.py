@@ -86,11 +86,21 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """Normal noise of standard deviation ``sd``, drawn from the project's key: the same row always gets the same.
+
+    It blurs a number; by itself it proves nothing about privacy.
+    """
+
+    sd: float
+
+
+@dataclass(frozen=True)
 class Redact:
     """Telephone, identity and card numbers, plates and addresses of mail inside a text become ``[redacted]``."""
 
 
-Rule = Drop | Pseudonym | Bins | Truncate | Prefix | Clip | ShiftDates | Round | Redact
+Rule = Drop | Pseudonym | Bins | Truncate | Prefix | Clip | ShiftDates | Round | Noise | Redact
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,7 @@ def check(name: str, recipe: TableRecipe, columns: Sequence[Column], unit: str |
         if not _fits(rule, types[column]):
             raise _refused(
                 f"{type(rule).__name__} does not fit column {column} of {name}, which is {types[column].lower()}.",
-                "Bins, clip and round are for numbers; truncate and shift for dates; prefix and redact for text.",
+                "Bins, clip, round and noise are for numbers; truncate and shift for dates; prefix and redact for text.",
             )
         if isinstance(rule, ShiftDates) and unit is None:
             raise _refused(f"Dates of {name} cannot be shifted per person: it has no privacy unit.", "Truncate them.")
@@ -135,6 +145,14 @@ def check(name: str, recipe: TableRecipe, columns: Sequence[Column], unit: str |
     for column in (*recipe.quasi, *([recipe.sensitive] if recipe.sensitive else [])):
         if column not in left:
             raise _refused(f"{column[:60]!a} is measured but not in {name} after masking.", "Name columns that stay.")
+
+
+def check_tables(recipes: Mapping[str, TableRecipe], tables: Mapping[str, tuple[Sequence[Column], str | None]]) -> None:
+    """Raises RegistrationRefused when a recipe is for no table, or does not fit its columns and unit."""
+    for name, recipe in recipes.items():
+        if name not in tables:
+            raise _refused(f"The version has no table {name[:60]!a}.", f"Use one of: {', '.join(sorted(tables))}.")
+        check(name, recipe, *tables[name])
 
 
 def facts(recipes: Mapping[str, TableRecipe]) -> dict[str, Any]:
@@ -151,6 +169,7 @@ _WORDS: dict[str, tuple[type[Any], Callable[[Mapping[str, Any]], Rule]]] = {
     "clip": (Clip, lambda body: _clip(body.get("low"), body.get("high"))),
     "shift": (ShiftDates, lambda body: ShiftDates(_whole(body["days"], 1, 3660))),
     "round": (Round, lambda body: Round(_positive(body["base"]))),
+    "noise": (Noise, lambda body: Noise(_positive(body["sd"]))),
     "redact": (Redact, lambda body: Redact()),
 }
 _PARTS_OF = {
@@ -160,6 +179,7 @@ _PARTS_OF = {
     "clip": {"low", "high"},
     "shift": {"days"},
     "round": {"base"},
+    "noise": {"sd"},
 }
 
 
@@ -204,7 +224,7 @@ def _rule_facts(rule: Rule) -> dict[str, Any]:
 
 def _fits(rule: Rule, kind: str) -> bool:
     number = kind in NUMBERS or kind.startswith("DECIMAL")
-    if isinstance(rule, Bins | Clip | Round):
+    if isinstance(rule, Bins | Clip | Round | Noise):
         return number
     if isinstance(rule, Truncate | ShiftDates):
         return kind in DATES

@@ -9,6 +9,7 @@ from pathlib import Path
 from provisioning.domain import names
 from provisioning.domain.classification import classification
 from provisioning.domain.errors import RegistrationRefused
+from provisioning.domain.masking import TableRecipe
 
 FORMATS = {
     ".csv": "csv",
@@ -62,7 +63,10 @@ class TableSource:
 
 @dataclass(frozen=True)
 class Registration:
-    """A delivery: a new dataset, or a new version of one that has the same title, provider, level and stewards."""
+    """A delivery: a new dataset, or a new version of one that has the same title, provider, level and stewards.
+
+    With ``recipes`` (by table) it is masked for ``project`` as it is read, and what was not masked is never stored.
+    """
 
     dataset: str
     title: str
@@ -71,6 +75,8 @@ class Registration:
     classification: int
     stewards: tuple[str, ...]
     tables: tuple[TableSource, ...]
+    recipes: Mapping[str, TableRecipe] = field(default_factory=dict)
+    project: str | None = None
 
     def checked(self) -> Registration:
         """The same with texts trimmed. Raises RegistrationRefused for the first thing that is wrong."""
@@ -80,6 +86,14 @@ class Registration:
         for steward in self.stewards:
             names.person(steward)
         _check_tables(self.dataset, self.tables)
+        if bool(self.recipes) != (self.project is not None):
+            raise _refused(
+                self.dataset, "A recipe and the project it masks for belong together.", "Give both, or neither."
+            )
+        for name in sorted(set(self.recipes) - {table.name for table in self.tables}):
+            raise _refused(
+                self.dataset, f"The recipe names a table {name[:60]!a} that is not delivered.", "Correct it."
+            )
         return replace(
             self,
             title=names.text("title", self.title),

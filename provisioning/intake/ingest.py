@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from provisioning.domain.dataset import RegisteredTable
+from provisioning.domain.dataset import Column, RegisteredTable
 from provisioning.domain.errors import FileRefused, RegistrationRefused
+from provisioning.domain.masking import TableRecipe, check
 from provisioning.domain.registration import TableSource
 from provisioning.intake import csv_reader, readers
 from provisioning.intake.engine import disk_refusal, quoted, refusal
+from provisioning.intake.masking import anonymity, masked_select
 from provisioning.intake.sealed_copy import SealedCopy
 from vault.sealing import SealedWriter
 
@@ -32,16 +37,36 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """What happens to a table's columns on the way in, and the project's key."""
+
+    recipe: TableRecipe
+    key: bytes
+
+
+@dataclass(frozen=True)
 class Ingested:
+    """``effect``: how identifiable people are before and after masking, where the recipe asks for it."""
+
     table: RegisteredTable
     sources: tuple[SourceFile, ...]
+    effect: dict[str, Any] = field(default_factory=dict)
 
 
-def ingest(engine: duckdb.DuckDBPyConnection, source: TableSource, work: Path, writer: SealedWriter) -> Ingested:
-    """Seal the rows as ``<table>.parquet``. Raises RegistrationRefused, FileRefused or ProvisioningFault."""
+def ingest(
+    engine: duckdb.DuckDBPyConnection,
+    source: TableSource,
+    work: Path,
+    writer: SealedWriter,
+    mask: Mask | None = None,
+) -> Ingested:
+    """Seal the rows as ``<table>.parquet``, masked on the way if there is a ``mask``.
+
+    Raises RegistrationRefused, FileRefused or ProvisioningFault."""
     work.mkdir(mode=0o700, exist_ok=True)
     files = _neutral(source, work)
-    copy = SealedCopy(engine, writer, source.name, work)
+    through = None if mask is None else partial(_masked, source, mask)
+    copy = SealedCopy(engine, writer, source.name, work, through)
     with ThreadPoolExecutor(1) as beside:
         digests = beside.map(digest, files)  # while the engine reads the same pages
         try:
@@ -55,7 +80,26 @@ def ingest(engine: duckdb.DuckDBPyConnection, source: TableSource, work: Path, w
             SourceFile(given.name, path.stat().st_size, found)
             for given, path, found in zip(source.files, files, digests, strict=True)
         )
-    return Ingested(table, sources)
+        effect = {} if mask is None else _effect(engine, source, mask, copy)
+    return Ingested(table, sources, effect)
+
+
+def _masked(source: TableSource, mask: Mask, select: str, columns: Sequence[Column]) -> str:
+    """The rows masked. A person without a name stays without one: a pseudonym of nothing would make one of them all."""
+    check(source.name, mask.recipe, columns, source.unit)
+    if source.unit is not None:
+        unit = quoted(source.unit)
+        named = f"CASE WHEN trim(CAST({unit} AS VARCHAR)) = '' THEN NULL ELSE {unit} END AS {unit}"
+        select = f"SELECT * REPLACE ({named}) FROM ({select})"
+    return masked_select(f"({select})", columns, source.unit, mask.recipe, mask.key)
+
+
+def _effect(engine: duckdb.DuckDBPyConnection, source: TableSource, mask: Mask, copy: SealedCopy) -> dict[str, Any]:
+    measured = {
+        when: anonymity(engine, f"({select})", source.unit, mask.recipe.quasi, mask.recipe.sensitive)
+        for when, select in (("before", copy.given), ("after", copy.select))
+    }
+    return {when: found.facts() for when, found in measured.items() if found is not None}
 
 
 def digest(path: Path) -> str:
@@ -95,7 +139,7 @@ def _unit(engine: duckdb.DuckDBPyConnection, source: TableSource, copy: SealedCo
     column = quoted(source.unit)
     missing = int(
         engine.execute(
-            f"SELECT count(*) FROM ({copy.select}) WHERE {column} IS NULL OR trim(CAST({column} AS VARCHAR)) = ''"
+            f"SELECT count(*) FROM ({copy.given}) WHERE {column} IS NULL OR trim(CAST({column} AS VARCHAR)) = ''"
         ).fetchall()[0][0]
     )
     if missing:

@@ -16,6 +16,7 @@ from provisioning.domain.masking import (
     Bins,
     Clip,
     Drop,
+    Noise,
     Prefix,
     Pseudonym,
     Redact,
@@ -104,6 +105,8 @@ def _masked(rule: Rule, column: Column, unit: str | None, key: bytes) -> str:
         return _clipped(rule, column)
     if isinstance(rule, Round):
         return f"CAST(round(CAST({name} AS DOUBLE) / {rule.base!r}) * {rule.base!r} AS {column.type})"
+    if isinstance(rule, Noise):
+        return _noisy(rule, column, unit, key)
     if isinstance(rule, Redact):
         for pattern in _INSIDE_TEXT:
             name = f"regexp_replace({name}, {literal(pattern)}, {literal(REDACTED)}, 'g')"
@@ -117,6 +120,16 @@ def _shifted(rule: ShiftDates, column: Column, unit: str, key: bytes) -> str:
     drawn = f"CAST('0x' || substr({_hmac(key, 'shift', _text(person))}, 1, 12) AS BIGINT)"
     days = f"CAST({drawn} % {2 * rule.days + 1} - {rule.days} AS INTEGER)"
     return f"CAST({quoted(column.name)} + to_days({days}) AS {column.type})"
+
+
+def _noisy(rule: Noise, column: Column, unit: str | None, key: bytes) -> str:
+    """Box and Muller's normal draw from 96 bits of the keyed digest of person, column and value."""
+    name = quoted(column.name)
+    person = f"coalesce({_text(quoted(unit))}, '')" if unit else "''"
+    digest = _hmac(key, f"noise:{column.name}", f"{person} || ':' || CAST({name} AS VARCHAR)")
+    first, second = (f"((CAST('0x' || substr({digest}, {at}, 12) AS BIGINT) + 1) / {2**48 + 1}.0)" for at in (1, 13))
+    drawn = f"sqrt(-2 * ln({first})) * cos(2 * pi() * {second})"
+    return f"CAST(CAST({name} AS DOUBLE) + {rule.sd!r} * {drawn} AS {column.type})"
 
 
 def _binned(rule: Bins, name: str) -> str:

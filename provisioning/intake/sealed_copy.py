@@ -6,7 +6,7 @@ columns' statistics as DuckDB returns them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,15 @@ _PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FI
 class SealedCopy:
     """Call it with a SELECT; it may be called again when that one failed. Then `table` says what was written."""
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection, writer: SealedWriter, table: str, work: Path) -> None:
+    def __init__(
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        writer: SealedWriter,
+        table: str,
+        work: Path,
+        through: Callable[[str, Sequence[Column]], str] | None = None,
+    ) -> None:
+        """``through`` turns the SELECT and its columns into the one that is written."""
         self._engine = engine
         self._writer = writer
         self._table = table
@@ -32,13 +40,18 @@ class SealedCopy:
         self._rows = 0
         self._columns: tuple[tuple[str, str], ...] = ()
         self._statistics: Mapping[str, Mapping[str, Any]] = {}
+        self._through = through
+        self.given = ""
         self.select = ""
 
     def __call__(self, select: str) -> None:
         """Raises duckdb.Error for the SELECT's faults, OSError for the disk's; then nothing of the file is left."""
+        self.given = select
+        self._columns = self._described(select)
+        if self._through is not None:
+            select = self._through(select, [Column(name, kind) for name, kind in self._columns])
+            self._columns = self._described(select)
         self.select = select
-        described = self._engine.execute(f"DESCRIBE {select}").fetchall()
-        self._columns = tuple((str(row[0]), str(row[1])) for row in described)
         with self._writer.pipe(f"{self._table}.parquet", self._work) as pipe:
             try:
                 made = self._engine.execute(f"COPY ({select}) TO {literal(str(pipe.path))} {_PARQUET}").fetchall()
@@ -49,6 +62,10 @@ class SealedCopy:
             self._sealed = pipe.sealed()
         self._rows = int(made[0][1])
         self._statistics = made[0][4]
+
+    def _described(self, select: str) -> tuple[tuple[str, str], ...]:
+        rows = self._engine.execute(f"DESCRIBE {select}").fetchall()
+        return tuple((str(row[0]), str(row[1])) for row in rows)
 
     def table(self, meanings: Mapping[str, str]) -> RegisteredTable:
         """The catalogue's facts about what was written. Raises FileRefused when it has no rows."""

@@ -7,10 +7,11 @@ that `sweep` removes.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from ledger.entry import Entry
 from provisioning.domain import dcat, names
 from provisioning.domain.dataset import AVAILABLE, VersionId, digest_of, parse_version, version_id
 from provisioning.domain.errors import RegistrationRefused
+from provisioning.domain.masking import facts
 from provisioning.domain.registration import Registration
 from provisioning.intake.engine import engine
-from provisioning.intake.ingest import Ingested, ingest
+from provisioning.intake.ingest import Ingested, Mask, ingest
+from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.catalogue import dataset, datasets, stewards_of, tables_of, version
 from store.database import Database
@@ -69,7 +72,7 @@ def register_dataset(
     try:
         delivered, work = incoming / "version", incoming / "work"
         delivered.mkdir(mode=0o700)
-        ingested = _read_all(wanted, work, Vault(settings).writer(delivered), progress)
+        ingested = _read_all(wanted, work, Vault(settings).writer(delivered), _masks(settings, wanted), progress)
         with db.transaction(at) as t:
             return _register(t, settings, wanted, ingested, delivered, actor)
     finally:
@@ -104,14 +107,23 @@ def sweep(db: Database, settings: Settings) -> list[Path]:
     return removed
 
 
-def _read_all(wanted: Registration, work: Path, writer: SealedWriter, progress: Progress | None) -> list[Ingested]:
+def _masks(settings: Settings, wanted: Registration) -> dict[str, Mask]:
+    if wanted.project is None:
+        return {}
+    key = project_key(settings, wanted.project)
+    return {name: Mask(recipe, key) for name, recipe in wanted.recipes.items()}
+
+
+def _read_all(
+    wanted: Registration, work: Path, writer: SealedWriter, masks: Mapping[str, Mask], progress: Progress | None
+) -> list[Ingested]:
     work.mkdir(mode=0o700)
     done = []
     with engine(work) as connection:
         for number, source in enumerate(wanted.tables):
             if progress is not None:
                 progress(source.name, number, len(wanted.tables))
-            done.append(ingest(connection, source, work / source.name, writer))
+            done.append(ingest(connection, source, work / source.name, writer, masks.get(source.name)))
             shutil.rmtree(work / source.name)
     return done
 
@@ -127,7 +139,9 @@ def _register(
     _check_news(t, wanted.dataset, digest)
     if number == 1:
         rows.add_dataset(t, wanted, actor=actor)
-    rows.add_version(t, new, wanted.dataset, number, digest=digest, folder=new, actor=actor)
+    rows.add_version(
+        t, new, wanted.dataset, number, digest=digest, folder=new, actor=actor, recipe=_recipe(wanted, ingested)
+    )
     rows.add_tables(t, new, tables)
     t.record(
         Entry(
@@ -136,6 +150,15 @@ def _register(
     )
     put_in_place(delivered, settings.datasets / new)
     return new
+
+
+def _recipe(wanted: Registration, ingested: Sequence[Ingested]) -> str:
+    """How the version was masked on its way in; an empty object for a delivery as it came."""
+    if wanted.project is None:
+        return "{}"
+    effect = {each.table.name: each.effect for each in ingested if each.effect}
+    made = {"project": wanted.project, "recipe": facts(wanted.recipes), "effect": effect}
+    return json.dumps(made, sort_keys=True, ensure_ascii=False)
 
 
 def _check_known(t: Transaction, wanted: Registration) -> None:
@@ -172,6 +195,7 @@ def _facts(wanted: Registration, digest: str, ingested: Sequence[Ingested]) -> d
         "classification": wanted.classification,
         "provider": wanted.provider,
         "stewards": list(wanted.stewards),
+        **({"masked_for": wanted.project} if wanted.project else {}),
         "tables": [
             {
                 "name": each.table.name,

@@ -1,13 +1,11 @@
 """Masking a version for a project: a new version with its recipe and its effect on the record.
 
-The key is the project's own, made once, kept with mode 0600 beside the other secrets and never shown: pseudonyms join within
-the project and do not link it to another.
+Pseudonyms join within the project and do not link it to another (`service.masking_key`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,19 +20,18 @@ from installation.settings import Settings
 from ledger.entry import Entry
 from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, RegisteredTable, VersionId, digest_of, parse_version, version_id
-from provisioning.domain.errors import RegistrationRefused, not_found
-from provisioning.domain.masking import TableRecipe, check, facts
+from provisioning.domain.errors import not_found
+from provisioning.domain.masking import TableRecipe, check_tables, facts
 from provisioning.intake.engine import disk_refusal, engine, literal, refusal
 from provisioning.intake.masking import anonymity, masked_select
 from provisioning.intake.sealed_copy import SealedCopy
 from provisioning.service.catalogue import INCOMING, put_in_place
+from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.projects import project as find_project
 from store.database import Database
 from vault import Vault
 from vault.sealing import SealedWriter
-
-_KEY_BYTES = 32
 
 
 def mask_version(
@@ -60,7 +57,7 @@ def mask_version(
         raise not_found("available dataset version", version, "./glovebox dataset list")
     if known_project is None:
         raise not_found("project", ascii(project[:60]), "./glovebox project list")
-    _check(recipes, tables)
+    check_tables(recipes, {table.name: (table.columns, table.unit) for table in tables})
     incoming = settings.datasets / INCOMING / secrets.token_hex(8)
     (incoming / "version").mkdir(mode=0o700, parents=True)
     vault = Vault(settings)
@@ -83,46 +80,6 @@ def mask_version(
         return new
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
-
-
-def project_key(settings: Settings, project: str) -> bytes:
-    """The project's masking key, made at first use. Raises ValueError when the stored one was cut short."""
-    folder = settings.secrets / "masking"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{names.slug('project', project)}.key"
-    fresh = folder / f".{secrets.token_hex(8)}"
-    try:
-        if not path.exists():
-            _write_key(fresh)
-            os.link(fresh, path)
-    except FileExistsError:
-        pass  # another process made it at the same moment: theirs counts
-    finally:
-        fresh.unlink(missing_ok=True)
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise ValueError("the project's masking key is damaged: bring it back from the backup")
-    return key
-
-
-def _write_key(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(_KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _check(recipes: Mapping[str, TableRecipe], tables: Sequence[RegisteredTable]) -> None:
-    by_name = {table.name: table for table in tables}
-    for name, recipe in recipes.items():
-        if name not in by_name:
-            raise RegistrationRefused(
-                "The masking recipe was refused.",
-                why=f"The version has no table {name[:60]!a}.",
-                do=f"Use one of: {', '.join(sorted(by_name))}.",
-            )
-        check(name, recipe, by_name[name].columns, by_name[name].unit)
 
 
 def _mask_all(

@@ -40,6 +40,8 @@ def add(
         list[str] | None, typer.Option(help="TABLE.COLUMN=what it means, with its unit; repeat.")
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="The worksheet or table of a file that holds several.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="A masking recipe: what is not masked is never stored.")] = None,
+    project: Annotated[str | None, typer.Option(help="With --mask: the project it is masked for.")] = None,
     as_json: Json = False,
 ) -> None:
     """Register a dataset, or a new version of one, from CSV, Parquet, JSON lines, Excel, SQLite or DuckDB files.
@@ -47,6 +49,7 @@ def add(
     A file that cannot be read whole is refused with its lines named, and nothing of the delivery is kept.
     """
     with console.faults_in_three_parts(as_json):
+        from provisioning.domain import masking as rules
         from provisioning.domain.classification import classification
         from provisioning.domain.registration import Registration
         from provisioning.service import catalogue
@@ -66,7 +69,10 @@ def add(
             nulls=("", *(missing or [])),
             sheet=sheet,
         )
-        wanted = Registration(name, title, description, provider, int(classification(level)), tuple(steward), tables)
+        recipes = rules.parse(delivery.text_of(mask, "recipe")) if mask else {}
+        wanted = Registration(
+            name, title, description, provider, int(classification(level)), tuple(steward), tables, recipes, project
+        )
         version = catalogue.register_dataset(
             Database.open(settings),
             settings,

@@ -17,7 +17,9 @@ from provisioning.domain.errors import GrantRefused, NotFound, RegistrationRefus
 from provisioning.domain.masking import TableRecipe, check, facts, parse
 from provisioning.intake.masking import anonymity, masked_select
 from provisioning.service import catalogue, masking
+from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
+from store import schema
 from tests.unit.provisioning.world import START, World
 
 KEY = bytes(range(32))
@@ -270,14 +272,14 @@ def test_a_version_masked_for_one_project_is_not_granted_to_another(world: World
 
 
 def test_the_projects_key_is_its_own_and_stays(world: World) -> None:
-    key = masking.project_key(world.settings, "liver")
+    key = project_key(world.settings, "liver")
     path = world.settings.secrets / "masking" / "liver.key"
     assert (len(key), path.stat().st_mode & 0o777) == (32, 0o600)
-    assert masking.project_key(world.settings, "liver") == key
-    assert masking.project_key(world.settings, "heart") != key
+    assert project_key(world.settings, "liver") == key
+    assert project_key(world.settings, "heart") != key
     path.write_bytes(b"short")
     with pytest.raises(ValueError, match="damaged"):
-        masking.project_key(world.settings, "liver")
+        project_key(world.settings, "liver")
 
 
 def test_nothing_is_left_of_a_refused_masking(world: World) -> None:
@@ -291,3 +293,60 @@ def test_nothing_is_left_of_a_refused_masking(world: World) -> None:
         mask(world, version="nafld/9")
     assert [path.name for path in (world.settings.datasets / "nafld").iterdir()] == ["1"]
     assert world.entries("dataset.masked") == []
+
+
+# -- noise, and masking on the way in ---------------------------------------------------------------------------------
+def test_noise_is_normal_the_same_each_time_and_anothers_with_another_key() -> None:
+    rows = ", ".join(f"({i}, 50.0::DOUBLE)" for i in range(4000))
+    one, again, other = (
+        [row[1] for row in masked(f"{rows}) t(id, age", rule("age", do="noise", sd=2), key=key)]
+        for key in (KEY, KEY, bytes(32))
+    )
+    assert one == again
+    assert not set(one) & set(other)
+    drawn = [value - 50 for value in one]
+    mean = sum(drawn) / len(drawn)
+    sd = (sum((d - mean) ** 2 for d in drawn) / len(drawn)) ** 0.5
+    assert abs(mean) < 0.2
+    assert 1.85 < sd < 2.15
+    assert masked("(1, NULL::BIGINT)) t(id, age", rule("age", do="noise", sd=2)) == [(1, None)]
+
+
+def test_noise_is_for_numbers_only() -> None:
+    with pytest.raises(RegistrationRefused, match="Noise does not fit"):
+        check("people", rule("name", do="noise", sd=1), [Column("name", "VARCHAR")], None)
+    with pytest.raises(RegistrationRefused):
+        rule("age", do="noise", sd=0)
+
+
+def test_what_is_masked_on_the_way_in_is_never_stored(world: World) -> None:
+    recipes = parse(json.dumps(RECIPE))
+    world.project()
+    assert world.register(content=CSV, recipes=recipes, project="liver") == "nafld/1"
+    with world.db.read() as c:
+        assert rows.recipe_of(c, "nafld/1")["project"] == "liver"
+    direct = ids(world, "nafld/1")
+    world.register("other", content=CSV)
+    assert mask(world, version="other/1") == "other/2"
+    assert direct == ids(world, "other/2")
+
+
+@pytest.mark.parametrize("blank", ["", " ", "   "])
+def test_a_person_without_a_name_is_found_before_the_pseudonym_hides_it(world: World, blank: str) -> None:
+    recipes = parse(json.dumps({"people": {"columns": {"id": {"do": "pseudonym"}}}}))
+    with pytest.raises(RegistrationRefused, match="do not say whom"):
+        world.register(content=f"id,age\nanna,50\n{blank or chr(34) * 2},61\n", recipes=recipes, project="liver")
+    assert world.rows(schema.dataset_version) == 0
+
+
+@pytest.mark.parametrize(("recipes", "project"), [({}, "liver"), ({"people": TableRecipe()}, None)])
+def test_a_recipe_and_its_project_belong_together(
+    world: World, recipes: dict[str, TableRecipe], project: str | None
+) -> None:
+    with pytest.raises(RegistrationRefused, match="belong together"):
+        world.register(content="id,age\n1,2\n", recipes=recipes, project=project)
+
+
+def test_a_recipe_for_a_table_that_is_not_delivered_is_refused(world: World) -> None:
+    with pytest.raises(RegistrationRefused, match="not delivered"):
+        world.register(recipes={"ghosts": TableRecipe()}, project="liver")
