@@ -320,3 +320,31 @@ def test_a_formula_that_names_nothing_says_so(glovebox: ModuleType, gate: type[G
     table["columns"] = [{"name": n} for n in ("id", "male", "stage", "age")]
     with pytest.raises(glovebox.GloveboxError):
         glovebox.ols(formula, "people")
+
+
+@pytest.mark.usefixtures("people")
+def test_a_figure_is_asked_for_as_specification_and_table_without_its_data(
+    glovebox: ModuleType, gate: type[Gate]
+) -> None:
+    gate.answers["POST", "/v1/requests"] = (201, {"id": "R-5", "state": "submitted"})
+    encoding = {"x": {"field": "male", "type": "nominal"}, "y": {"field": "n", "type": "quantitative"}}
+    spec = {
+        "$schema": "s",
+        "data": {"values": [{"male": 7}]},
+        "config": {"view": {}},
+        "mark": "bar",
+        "encoding": encoding,
+    }
+    table = glovebox.groupby("people", "male").size()
+    made = glovebox.figure(spec, table)
+    made.release(title="t", purpose="p")
+    (sent,) = [asked[2]["items"][0] for asked in gate.asked if asked[0] == "POST"]
+    clean = {"mark": "bar", "encoding": encoding}
+    assert sent == {"name": "figure1", "kind": "figure", "sql": table.sql, "spec": clean}
+    assert list(made.df()["n"]) == [30, 30]
+
+
+@pytest.mark.parametrize("asked", [("bar", "SELECT 1"), ({"mark": "bar"}, 3), ({"mark": "bar"}, "")])
+def test_what_is_no_figure_says_so(glovebox: ModuleType, asked: tuple[Any, Any]) -> None:
+    with pytest.raises(glovebox.GloveboxError):
+        glovebox.figure(*asked)
