@@ -300,6 +300,93 @@ file_allowed(item) if {
 	}
 }
 
+# METADATA
+# title: Protected at least as policy asks
+# description: >-
+#   Cells left out, figures rounded, or noise: the least is policy's by classification. A rounding to a smaller base, a larger epsilon
+#   and a method that nobody knows are weaker.
+# custom:
+#   short_name: weaker_protection
+#   message: The table is protected less than its classification asks for.
+#   remedy: Leave the protection out of the request; the policy's own is then used.
+refusals contains "weaker_protection" if {
+	count(rows) > 0
+	some item in tables
+	not protected_enough(item)
+}
+
+says_how(item) if item.protection
+
+protected_enough(item) if {
+	not says_how(item)
+	"suppress" in methods_allowed
+}
+
+protected_enough(item) if {
+	item.protection.method == "suppress"
+	"suppress" in methods_allowed
+}
+
+protected_enough(item) if {
+	item.protection.method == "round"
+	"round" in methods_allowed
+	is_number(item.protection.base)
+	item.protection.base >= number.greatest(bases)
+}
+
+protected_enough(item) if {
+	item.protection.method == "noise"
+	"noise" in methods_allowed
+	is_number(item.protection.epsilon)
+	item.protection.epsilon > 0
+	item.protection.epsilon <= number.least(epsilons)
+	is_number(item.protection.delta)
+	item.protection.delta * 1000000 <= number.least(deltas)
+}
+
+ways contains data.data.protection.levels[sprintf("%d", [source.classification])] if some source in sources
+
+bases contains way.rounding_base if some way in ways
+
+epsilons contains way.epsilon if some way in ways
+
+budgets contains way.epsilon_budget if some way in ways
+
+deltas contains way.delta_per_million if some way in ways
+
+ranks contains data.data.protection.methods[way.method] if some way in ways
+
+methods_allowed contains name if {
+	count(ways) > 0
+	some name, rank in data.data.protection.methods
+	rank >= number.greatest(ranks)
+}
+
+# METADATA
+# title: Noise stays within its budget
+# description: >-
+#   Each release with noise costs epsilon, per dataset version and project. What was released before is not paid again when the very
+#   same table is asked for: it gets the same answer.
+# custom:
+#   short_name: budget_spent
+#   message: The privacy budget for this data is spent.
+#   remedy: Use what was released already; the same table asked for again gets the same answer and costs nothing.
+refusals contains "budget_spent" if {
+	some item in tables
+	item.protection.method == "noise"
+	not within_budget(item)
+}
+
+within_budget(item) if item.protection.repeated == true
+
+within_budget(item) if {
+	count(item.protection.spent) > 0
+	every charge in item.protection.spent {
+		is_number(charge.epsilon)
+		charge.epsilon + item.protection.epsilon <= number.least(budgets)
+	}
+}
+
 # ---- what a person must see -----------------------------------------------------------------------------------------
 default protecting := false
 
@@ -320,6 +407,18 @@ protecting if {
 #   remedy: Look at the preview; combine categories to keep more cells.
 reviews contains "small_cells" if {
 	some [_, _, "protect"] in found
+}
+
+# METADATA
+# title: A person sees what was rounded or given noise
+# description: The figures that leave are not the ones that were counted.
+# custom:
+#   short_name: altered
+#   message: The figures are rounded or carry noise, so that they say nothing of single people.
+#   remedy: Look at how far they are from what was counted.
+reviews contains "altered" if {
+	some item in tables
+	item.protection.method in {"round", "noise"}
 }
 
 # METADATA

@@ -232,3 +232,55 @@ test_a_figure_is_judged_as_its_table if {
 test_a_kind_that_nobody_knows_is_refused if {
 	refused_with(with_item({"kind": "plot"}), "input_incomplete")
 }
+
+rounded(base) := with_item({"protection": {"method": "round", "base": base}})
+
+noise := {
+	"method": "noise",
+	"epsilon": 0.5,
+	"delta": 0.000001,
+	"repeated": false,
+	"spent": [{"version": "nafld/1", "epsilon": 1}],
+}
+
+noisy(changes) := with_item({"protection": object.union(noise, changes)})
+
+test_a_rounded_table_is_seen_by_a_person if reviewed_with(rounded(15), "altered")
+
+test_a_smaller_base_is_refused if {
+	refused_with(rounded(10), "weaker_protection")
+	refused_with(rounded("15"), "weaker_protection")
+}
+
+test_a_method_nobody_knows_is_refused if {
+	refused_with(with_item({"protection": {"method": "guess"}}), "weaker_protection")
+	refused_with(with_item({"protection": {}}), "weaker_protection")
+}
+
+test_a_level_that_asks_for_rounding_refuses_suppression if {
+	row := object.union(data.data.protection.levels["3"], {"method": "round"})
+	levels := {"3": row}
+	found := decision.answer with input as asked with data.data.protection.levels as levels
+	"weaker_protection" in codes(found)
+	again := decision.answer with input as rounded(15) with data.data.protection.levels as levels
+	again.outcome == "review"
+}
+
+test_noise_within_its_budget_is_seen_by_a_person if reviewed_with(noisy({}), "altered")
+
+test_a_larger_epsilon_is_refused if {
+	refused_with(noisy({"epsilon": 0.6}), "weaker_protection")
+	refused_with(noisy({"epsilon": 0}), "weaker_protection")
+	refused_with(noisy({"delta": 0.001}), "weaker_protection")
+}
+
+test_a_spent_budget_refuses if {
+	refused_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 2.6}]}), "budget_spent")
+	refused_with(noisy({"spent": []}), "budget_spent")
+	refused_with(noisy({"spent": [{"version": "nafld/1", "epsilon": "0"}]}), "budget_spent")
+	refused_with(noisy({"spent": [{"version": "nafld/1"}]}), "budget_spent")
+}
+
+test_the_same_answer_again_costs_nothing if {
+	reviewed_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 3}], "repeated": true}), "altered")
+}

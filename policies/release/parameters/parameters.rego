@@ -53,6 +53,35 @@ regression := {
 	"digits": number.least(digits),
 }
 
+# how tables are protected at the least, and the numbers for the stricter ways
+ways contains data.data.protection.levels[sprintf("%d", [found])] if some found in input.classifications
+
+ranks contains data.data.protection.methods[way.method] if some way in ways
+
+bases contains way.rounding_base if some way in ways
+
+epsilons contains way.epsilon if some way in ways
+
+budgets contains way.epsilon_budget if some way in ways
+
+deltas contains way.delta_per_million if some way in ways
+
+strictest contains name if {
+	some name, rank in data.data.protection.methods
+	rank == number.greatest(ranks)
+}
+
+protection := {
+	"method": method,
+	"rounding_base": number.greatest(bases),
+	"epsilon": number.least(epsilons),
+	"epsilon_budget": number.least(budgets),
+	"delta_per_million": number.least(deltas),
+} if {
+	count(ways) > 0
+	some method in strictest
+}
+
 default protect := false
 
 protect if {
@@ -73,6 +102,7 @@ answer := {
 	"max_cells": number.least(max_cells),
 	"protect": protect,
 	"regression": regression,
+	"protection": protection,
 } if {
 	is_array(input.classifications)
 	count(input.classifications) > 0

@@ -29,6 +29,33 @@ test_a_level_without_numbers_for_regressions_has_no_parameters if {
 	not parameters.answer with input as {"classifications": [3]} with data.data.regressions as {}
 }
 
+test_protection_has_the_strictest_numbers_of_each if {
+	found := parameters.answer with input as {"classifications": [1, 3]}
+	found.protection.method == "suppress"
+	found.protection.rounding_base == 15
+	found.protection.epsilon == 0.5
+	found.protection.epsilon_budget == 3
+}
+
+test_a_level_may_ask_for_rounding_at_the_least if {
+	row := object.union(data.data.protection.levels["3"], {"method": "round"})
+	levels := {"1": data.data.protection.levels["1"], "3": row}
+	found := parameters.answer with input as {"classifications": [1, 3]} with data.data.protection.levels as levels
+	found.protection.method == "round"
+}
+
+test_a_level_of_an_unknown_method_has_no_parameters if {
+	row := object.union(data.data.protection.levels["3"], {"method": "guess"})
+	levels := {"3": row}
+	not parameters.answer with input as {"classifications": [3]} with data.data.protection.levels as levels
+}
+
+test_rounding_hides_whether_a_group_reaches_the_threshold if {
+	every number, row in data.data.levels {
+		data.data.protection.levels[number].rounding_base > row.min_contributors
+	}
+}
+
 test_unknown_levels_have_no_parameters if not parameters.answer with input as {"classifications": [3, 9]}
 
 test_nothing_has_no_parameters if not parameters.answer with input as {"classifications": []}
