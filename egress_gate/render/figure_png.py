@@ -42,6 +42,8 @@ def _chunks(png: bytes) -> tuple[bytes, bytes]:
             header = body
         elif name == b"IDAT":
             packed += body
+        elif name == b"IEND":
+            break
         place += 12 + length
     if len(header) != 13:
         raise _unreadable()

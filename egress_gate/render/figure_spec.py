@@ -254,10 +254,10 @@ def _COLOUR_OR_LAYOUT(reader: _Reader, raw: Any, place: str) -> Any:
 
 def _field(reader: _Reader, raw: Any, place: str) -> str:
     """A column of the figure's own table, with a name that means nothing else to Vega."""
+    if not isinstance(raw, str) or len(raw) > MAX_TEXT or not _COLUMN.fullmatch(raw):
+        raise _refused(place, "is not a column's name made of letters, digits and _")
     if reader.columns is not None and raw not in reader.columns:
         raise _refused(place, f"is not a column of the table ({', '.join(sorted(reader.columns))})")
-    if not isinstance(raw, str) or len(raw) > MAX_TEXT or not _COLUMN.fullmatch(raw):
-        raise _refused(place, "is a column whose name is not made of letters, digits and _")
     return raw
 
 
