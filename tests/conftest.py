@@ -6,19 +6,23 @@ installation of whoever runs them; programs that set-up brought (proxy, OPA) are
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import docker
 import pytest
 
 from installation.settings import CHECKOUT, Ports, Settings, load
+
+# A name of this checkout's own: two checkouts tested on one machine do not move each other's image.
+IMAGE = f"glovebox/sandbox:tested-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
 
 
 def free_ports(count: int) -> list[int]:
@@ -42,7 +46,8 @@ def make_installation(home: Path, extra: str = "") -> Settings:
     names = [f.name for f in fields(Ports)]
     ports = "\n".join(f"{name} = {port}" for name, port in zip(names, free_ports(len(names)), strict=True))
     prefix = f"gbtest{secrets.token_hex(3)}"
-    text = f'{extra}\n[ports]\n{ports}\n[sandbox]\ncontainer_prefix = "{prefix}"\nhome_bytes = {64 * 1024**2}\n'
+    sandbox = f'container_prefix = "{prefix}"\nimage = "{IMAGE}"\nhome_bytes = {64 * 1024**2}'
+    text = f"{extra}\n[ports]\n{ports}\n[sandbox]\n{sandbox}\n"
     (home / "settings.toml").write_text(text, "utf-8")
     return load(home)
 
@@ -86,7 +91,8 @@ def built_image(docker_client: docker.DockerClient) -> str:
     """The sandbox image of this checkout, built when something in it changed."""
     from provisioning.sandbox.image import ensure_image
 
-    return ensure_image(load())
+    mine = load()
+    return ensure_image(replace(mine, sandbox=replace(mine.sandbox, image=IMAGE)))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -16,7 +17,6 @@ from typing import Any
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 from installation.settings import SandboxSettings, Settings
 from provisioning.sandbox import containers
@@ -34,7 +34,7 @@ ARGUMENTS = ["--platform=ptrace", "--network=none", "--host-uds=all"]  # as docs
 
 @pytest.fixture(scope="module")
 def gvisor(engine: docker.DockerClient, sandbox_image: str) -> Iterator[docker.DockerClient]:
-    """An engine that knows runsc, with data, socket and no bridge of its own; the one that others use is left alone."""
+    """An engine that knows runsc, with data, socket and network of its own; the one that others use is left alone."""
     folder = Path(tempfile.mkdtemp(prefix="gv-"))
     runtime = {"runsc": {"path": shutil.which("runsc"), "runtimeArgs": ARGUMENTS}}
     (folder / "daemon.json").write_text(json.dumps({"runtimes": runtime}), "utf-8")
@@ -48,12 +48,13 @@ def gvisor(engine: docker.DockerClient, sandbox_image: str) -> Iterator[docker.D
         "iptables": "false",
     }
     with (folder / "log").open("wb") as log:
-        command = ["dockerd", *(f"--{name}={value}" for name, value in told.items())]
+        # In a network of its own: an engine without a bridge removes the one that it finds, which is another engine's.
+        command = ["unshare", "--net", "dockerd", *(f"--{name}={value}" for name, value in told.items())]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     client = docker.DockerClient(f"unix://{folder}/docker.sock", version="auto", timeout=120) if _up(folder) else None
     try:
         assert client is not None, (folder / "log").read_text("utf-8")[-3000:]
-        client.images.load(engine.images.get(IMAGE).save(named=True))
+        client.images.load(engine.images.get(IMAGE).save(named=IMAGE))
         yield client
     finally:
         if client is not None:
@@ -67,12 +68,13 @@ def gvisor(engine: docker.DockerClient, sandbox_image: str) -> Iterator[docker.D
 
 def _up(folder: Path) -> bool:
     for _ in range(300):
-        try:
-            with_ = docker.DockerClient(f"unix://{folder}/docker.sock", version="auto", timeout=5)
-            with_.close()
-            return True
-        except DockerException:
-            time.sleep(0.1)
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(folder / "docker.sock"))
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return True
     return False
 
 

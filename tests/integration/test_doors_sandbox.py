@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -20,11 +19,10 @@ from egress_gate.doors.interface import Interface, capture
 from egress_gate.doors.kernel_protocol import KERNEL_V1, KernelMessage, decode, encode
 from egress_gate.doors.sandboxes import Sandbox
 from egress_gate.doors.view import OPEN, Allowance
-from installation.settings import SandboxSettings
+from tests.conftest import IMAGE
 from tests.unit.doors.fakes import House, house, make_sandbox
 
 pytestmark = pytest.mark.docker
-IMAGE = os.environ.get("GLOVEBOX_TEST_IMAGE", SandboxSettings().image)
 ROOM = {
     "open": OPEN,
     "guarded": Allowance(10**7, 10**8, 1000, 10, 3000),
@@ -33,7 +31,7 @@ ROOM = {
 
 
 @pytest.fixture(scope="module")
-def interface(tmp_path_factory: pytest.TempPathFactory) -> Interface:
+def interface(built_image: str, tmp_path_factory: pytest.TempPathFactory) -> Interface:
     return capture(IMAGE, tmp_path_factory.mktemp("interface"))
 
 

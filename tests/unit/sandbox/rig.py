@@ -19,9 +19,9 @@ from installation.settings import SandboxSettings, Settings
 from provisioning.sandbox.isolation import Proof
 from provisioning.sandbox.keeper import Keeper, Opened
 from provisioning.sandbox.mounts import Folders
+from tests.conftest import IMAGE
 
 MIB = 1024**2
-IMAGE = "glovebox/sandbox:tested"
 
 
 @dataclass(frozen=True)

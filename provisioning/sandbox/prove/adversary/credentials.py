@@ -147,9 +147,13 @@ def machine_id(_: Facts) -> Observed:
 
 @attempt("container-id", "credentials", "learn the container's own name on the engine from its cgroup")
 def container_id(_: Facts) -> Observed:
-    text = _read("/proc/self/cgroup")
+    try:
+        with open("/proc/self/cgroup", encoding="ascii") as file:
+            text = file.read().strip()
+    except OSError as refusal:
+        return blocked(type(refusal).__name__)
     if not text:
-        return unknown("no answer") if os.path.exists("/proc/self/cgroup") else blocked("there is no cgroup file")
+        return blocked("it says nothing")
     return (
         opened(text.splitlines()[0]) if "docker" in text or len(text.split("/")[-1]) > 40 else blocked("a private tree")
     )
