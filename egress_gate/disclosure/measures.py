@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WHY = "One person's value could be hidden among numbers that the analyst knows."
 _FLOATS = frozenset({exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT})
+_NUMBERS = exp.DataType.NUMERIC_TYPES | {exp.DataType.Type.BOOLEAN}
 
 
 def check_measure(expression: exp.Expr, source: RowSource, func: str) -> None:
@@ -63,6 +64,8 @@ def is_plain(expression: exp.Expr | None) -> bool:
 
 def _check_cast(node: exp.Expr, source: RowSource, func: str) -> None:
     inner = node.this.unnest()
+    if node.args["to"].this not in _NUMBERS:
+        raise refused(f"CAST to no number inside {func}", "A measure is a number.", f"Write {func}(column).")
     own = isinstance(inner, exp.Column) and source.resolve_origin(inner) == "table"
     if not own and node.args["to"].this not in _FLOATS:
         raise refused(f"CAST inside {func}", "It can round values to an indicator.", f"Write round({func}(column)).")
