@@ -97,7 +97,9 @@ SINGLED_OUT = {
     "a steep power": ("age", "pay ~ I((z / 80) ** 200) + sex"),
     "an exponential": ("age", "pay ~ exp(z) + sex"),
     "a pole": ("age", f"pay ~ I(1 / (z - {TARGET_AGE}.001)) + sex"),
-    "a level of an interaction": (f"CASE WHEN age > 70 THEN 'old' WHEN age = {TARGET_AGE} THEN 'x' ELSE 'young' END", "pay ~ C(z) * C(ward) + age"),
+    "a level of an interaction": (
+        f"CASE WHEN age > 70 THEN 'old' WHEN age = {TARGET_AGE} THEN 'x' ELSE 'young' END", "pay ~ C(z) * C(ward) + age"
+    ),
 }  # fmt: skip
 
 
