@@ -110,13 +110,28 @@ for word in %r: print(word[::-1], word[::-1] in text)
         bob.container[:12],
         "918273",
         "kidney",
-        os.uname().nodename + ".",
         str(rig.settings.home),
     ]
     said = rig.inside(ana, look % ([word[::-1] for word in secrets],))  # reversed: the probe must not find itself
     await serving
     assert "alone 111" in said, said
     assert [line for line in said.splitlines() if line.endswith(" True")] == ["read enough True"], said
+
+
+def test_the_hosts_name_is_nowhere_a_name_is_told(standing_rig: Rig, standing: Opened) -> None:
+    """Searched by whole words where machines tell names: a host may be called like a word that any file holds."""
+    look = """
+import glob, os, re, socket
+told = [socket.gethostname(), socket.getfqdn(), *os.uname(), *os.environ.values()]
+for path in ('/etc/hostname', '/etc/hosts', '/etc/resolv.conf', '/etc/mailname', '/proc/sys/kernel/hostname',
+             '/proc/sys/kernel/domainname', *glob.glob('/proc/[0-9]*/environ'), *glob.glob('/proc/[0-9]*/cmdline')):
+    try: told.append(open(path, encoding='latin-1').read())
+    except OSError: pass
+words = {word for text in told for word in re.split('[^A-Za-z0-9-]+', text)}
+print('own', 'sandbox' in words, 'read', len(words) > 20, 'host', %r[::-1] in words)
+"""
+    said = standing_rig.inside(standing, look % os.uname().nodename.split(".")[0][::-1])
+    assert said.strip() == "own True read True host False"
 
 
 async def test_no_hub_credential_or_host_name_is_inside(standing_rig: Rig, standing: Opened) -> None:
