@@ -66,6 +66,7 @@ c.JupyterHub.default_url = after_sign_in
 # ---- sandboxes ------------------------------------------------------------------------------------------------------
 c.JupyterHub.spawner_class = SandboxSpawner
 c.Spawner.default_url = "/lab"
+c.Spawner.poll_interval = 10  # seconds until a frozen project's sandboxes, or one that was asked to stop, are gone
 
 # ---- services: the policy engine, the doors, the gate ---------------------------------------------------------------
 mark = {hub_process.MARK: str(settings.home)}
@@ -95,7 +96,7 @@ services += [
     {
         "name": "gate",
         "url": f"http://127.0.0.1:{settings.ports.gate}",
-        "command": [sys.executable, "-m", "egress_gate.desk"],
+        "command": [sys.executable, "-m", "workbench.runtime.gate"],
         "environment": here,
         "api_token": secret("gate.token"),
         "oauth_no_confirm": True,

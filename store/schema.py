@@ -150,6 +150,14 @@ sandbox = Table(
     Column("stopped_at", Text),
     Column("stop_reason", Text),
 )
+sandbox_stop = Table(
+    "sandbox_stop",
+    metadata,
+    Column("sandbox", Text, ForeignKey("sandbox.id"), primary_key=True),
+    Column("asked_by", Text, nullable=False),
+    Column("asked_at", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
 
 access_refusal = Table(
     "access_refusal",

@@ -1,1 +1,1 @@
-"""The review desk and its API: parse, call one verb, render. `python -m egress_gate.desk` runs it."""
+"""The review desk and its API: parse, call one verb, render. `python -m workbench.runtime.gate` runs it."""

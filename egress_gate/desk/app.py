@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from egress_gate.desk.admin_pages import admin
 from egress_gate.desk.context import Desk
 from egress_gate.desk.faults import fault_of, status_of
 from egress_gate.desk.json_api import api
@@ -42,7 +43,7 @@ def build_desk(desk: Desk) -> FastAPI:
         openapi_url=f"{base}/api/openapi.json",
     )
     app.state.desk = desk
-    for router in (api, pages, doorway):
+    for router in (api, pages, admin, doorway):
         app.include_router(router, prefix=base)
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):

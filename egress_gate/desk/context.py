@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from egress_gate.desk.i18n import Voice, choose
 from egress_gate.desk.identity import Identity
 from egress_gate.desk.session import LANGUAGE, THEME, Cookies, Session
 from egress_gate.policy.facts import Person
+from egress_gate.service.administer import NoProvisioning, Provisioning
 from egress_gate.service.errors import Forged, SignedOut
 from egress_gate.service.gate import Gate
 
@@ -24,7 +25,10 @@ _BEARER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Desk:
-    """`prefix` is where the hub's proxy sends the desk's requests, with a slash at both ends."""
+    """`prefix` is where the hub's proxy sends the desk's requests, with a slash at both ends.
+
+    `provisioning`: what an administrator's buttons call. A desk without it shows everything and changes no project.
+    """
 
     gate: Gate
     identity: Identity
@@ -33,6 +37,7 @@ class Desk:
     clock: Callable[[], datetime]
     hub_home: str = "/hub/home"
     hub_logout: str = "/hub/logout"
+    provisioning: Provisioning = field(default_factory=NoProvisioning)
 
 
 @dataclass(frozen=True)

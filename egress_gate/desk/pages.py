@@ -26,7 +26,7 @@ from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import withdraw
 from egress_gate.service.trace import trace
 from egress_gate.service.verify import verify_ledger
-from egress_gate.store import catalogue, overview, views
+from egress_gate.store import catalogue, views
 from egress_gate.store.messages import Audience
 from store.clock import stamp
 
@@ -243,14 +243,6 @@ def person_page(request: Request, visitor: SignedIn, desk: TheDesk, name: str) -
     with desk.gate.store.read() as c:
         events = views.trail(c, name)
     return render(request, visitor, "timeline.html", title=name, project=None, events=events)
-
-
-@pages.get("/admin")
-def admin_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
-    may(desk.gate.engine, visitor.person, "view_admin", desk.clock()).require("see the administration page")
-    with desk.gate.store.read() as c:
-        found = overview.overview(c)
-    return render(request, visitor, "admin.html", overview=found, now=desk.clock())
 
 
 @pages.post("/preferences")

@@ -18,6 +18,7 @@ from egress_gate.desk.i18n import LANGUAGES, Voice
 from egress_gate.domain.request import State
 from egress_gate.store.views import HIGH, MEDIUM
 from installation.fault import Fault
+from policy_engine import bundle
 
 FOLDER = Path(__file__).parent
 STATE_COLOUR: Mapping[State, str] = {
@@ -38,6 +39,17 @@ LEVELS = {1: "public", 2: "internal", 3: "sensitive", 4: "restricted"}
 
 
 @lru_cache(maxsize=1)
+def _messages() -> Mapping[str, Mapping[str, str]]:
+    found: Mapping[str, Mapping[str, str]] = bundle.read().data["data"]["messages"]
+    return found
+
+
+def message_of(code: str) -> str:
+    """What policy says with a reason's code; the code itself when the policies in force know no such reason."""
+    return _messages().get(code, {}).get("message", code)
+
+
+@lru_cache(maxsize=1)
 def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
@@ -52,6 +64,8 @@ def environment() -> Environment:
         level=lambda n: LEVELS[n],
         band=lambda risk: "high" if risk >= HIGH else "medium" if risk >= MEDIUM else "low",
         json_lines=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
+        list_of=json.loads,
+        message_of=message_of,
         languages=LANGUAGES,
         overlap=overlap,
     )

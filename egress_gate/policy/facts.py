@@ -88,6 +88,14 @@ def decision_input(
     }
 
 
+def leave_input(request: RequestRow, project: ProjectRow, at: datetime) -> dict[str, Any]:
+    return {
+        "request": {"id": request.name, "state": request.state.value},
+        "project": {"name": project.name, "state": project.state, "expires_at": project.expires_at},
+        "now": stamp(at),
+    }
+
+
 def request_facts(
     request: RequestRow, project: ProjectRow | None, stewards: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
@@ -97,6 +105,7 @@ def request_facts(
         "author": request.author,
         "project": request.project,
         "project_members": list(project.members) if project else [],
+        "project_state": project.state if project else "unknown",
         "state": request.state.value,
         "stewards": {d: list(people) for d, people in sorted(stewards.items())},
     }

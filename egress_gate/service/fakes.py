@@ -209,6 +209,11 @@ def _review(facts: dict[str, Any]) -> dict[str, Any]:
     return {"allow": allow, "complete": complete, "reasons": [] if allow else [_reason("not-a-reviewer")]}
 
 
+def _leave(facts: dict[str, Any]) -> dict[str, Any]:
+    allow = facts["project"]["state"] == "active"
+    return {"allow": allow, "reasons": [] if allow else [_reason("project_not_active")]}
+
+
 def _desk(facts: dict[str, Any]) -> dict[str, Any]:
     allow = bool(_desk_allows(facts["action"], facts["person"], facts))
     return {"allow": allow, "reasons": [] if allow else [_reason("role")]}
@@ -225,7 +230,10 @@ def _desk_allows(action: str, person: dict[str, Any], facts: dict[str, Any]) -> 
     if action == "withdraw":
         return own
     if action == "download":
-        return (own or person["name"] in request["project_members"]) and not facts["release"]["revoked"]
+        stopped = facts["release"]["revoked"] or request["project_state"] == "frozen"
+        return (own or person["name"] in request["project_members"]) and not stopped
+    if action in ("manage_projects", "stop_sandbox"):
+        return "admins" in groups
     if action == "revoke":
         return _steward_of_data(person, request) and not own
     if action == "grant":
@@ -245,5 +253,6 @@ _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/parameters": _parameters,
     "release/decision": _decision,
     "release/review": _review,
+    "release/leave": _leave,
     "access/desk": _desk,
 }

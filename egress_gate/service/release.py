@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from egress_gate.domain.request import Party, State, Verb, move
+from egress_gate.policy.ask import Permission, permission_from
+from egress_gate.policy.facts import leave_input
 from egress_gate.render.bundle import Part, members_of
 from egress_gate.render.certificate import certificate_facts
 from egress_gate.service.check import LostLease
@@ -28,7 +30,7 @@ def prepare(gate: Gate, number: int, at: datetime) -> RequestRow | None:
     now, until = stamp(at), stamp(at + gate.lease)
     with gate.store.read() as c:
         row = requests.fetch(c, number)
-    if row is None or not _preparable(row, now):
+    if row is None or not _preparable(row, now) or not may_leave(gate, row, at).allow:
         return None
     with gate.store.transaction(at) as t:
         row = requests.fetch(t, number)
@@ -38,6 +40,15 @@ def prepare(gate: Gate, number: int, at: datetime) -> RequestRow | None:
         row = requests.set_state(t, row, state, row.updated_at, lease_until=until)
         t.record(_entry("request.claimed", row))
         return row
+
+
+def may_leave(gate: Gate, row: RequestRow, at: datetime) -> Permission:
+    """``release/leave``: nothing leaves a project that is not active. Raises PolicyUnavailable."""
+    with gate.store.read() as c:
+        project = catalogue.project(c, row.project)
+    if project is None:
+        return Permission(allow=False, reasons=())
+    return permission_from(gate.engine.query("release/leave", leave_input(row, project, at)).result)
 
 
 def _preparable(row: RequestRow, now: str) -> bool:
@@ -85,13 +96,16 @@ def _let_go(
         image = catalogue.image_of_sandbox(c, row.sandbox)
         decided = requests.decision(c, row.id, row.revision)
         given = requests.reviews(c, row.id, row.revision)
-    if decided is None or not files:
+        project = catalogue.state_of_project(c, row.project)
+    if decided is None or not files or not may_leave(gate, row, at).allow:
         raise LostLease
     facts = certificate_facts(row, image, checks, decided, given, digests, now, certified)
     members = members_of(files, facts)
     statement = certificate.state(facts, members)
     with gate.store.transaction(at) as t:
         held = _still_held(t, row)
+        if catalogue.state_of_project(t, row.project) != project:
+            raise LostLease  # frozen in the last moment: the next round asks policy again
         if releases.release_ids(t, versions) - set(_audited(checks)):
             raise LostLease  # overtaken in the last moment: the next round sees it and checks again
         held = requests.set_state(t, held, move(held.state, Verb.RELEASE, _GATE), now)

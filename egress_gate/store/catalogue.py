@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from egress_gate.service.ports import SourceTable
 from store import schema as s
+from store.database import Transaction
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,20 @@ def members(c: Connection, project: str) -> tuple[str, ...]:
     return tuple(r.person for r in c.execute(query))
 
 
+def members_by_project(c: Connection) -> dict[str, tuple[str, ...]]:
+    """Every project's members, in order of name."""
+    table = s.project_member
+    held: dict[str, list[str]] = {}
+    for row in c.execute(select(table).where(table.c.removed_at.is_(None)).order_by(table.c.person)):
+        held.setdefault(row.project, []).append(row.person)
+    return {project: tuple(people) for project, people in held.items()}
+
+
+def named_versions(stored: str) -> tuple[str, ...]:
+    """The versions that a sandbox's row names."""
+    return tuple(json.loads(stored))
+
+
 def datasets_of_steward(c: Connection, person: str) -> tuple[str, ...]:
     held = s.dataset_steward
     return tuple(r.dataset for r in c.execute(select(held).where(held.c.person == person).order_by(held.c.dataset)))
@@ -134,6 +149,11 @@ def project(c: Connection, name: str) -> ProjectRow | None:
     if row is None:
         return None
     return ProjectRow(row.name, row.title, row.purpose, row.state, row.expires_at, members(c, name))
+
+
+def state_of_project(c: Connection | Transaction, name: str) -> str | None:
+    found = c.execute(select(s.project.c.state).where(s.project.c.name == name)).scalar()
+    return None if found is None else str(found)
 
 
 def datasets_of_versions(c: Connection, versions: Iterable[str]) -> dict[str, str]:

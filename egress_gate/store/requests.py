@@ -289,9 +289,13 @@ def item_verdicts(c: Connection, review_ids: Iterable[int]) -> dict[int, dict[st
 
 
 def waiting(c: Connection, now: str, limit: int) -> tuple[RequestRow, ...]:
-    """What the worker should take up, oldest first: submitted, approved, or left by a worker that died."""
+    """What the worker should take up, oldest first: submitted, approved, or left by a worker that died.
+
+    What a project's freeze stops is not offered, so that it cannot crowd out the rest; policy says no to it besides.
+    """
     table = s.release_request
     free = (table.c.lease_until.is_(None)) | (table.c.lease_until <= now)
+    free &= table.c.project.in_(select(s.project.c.name).where(s.project.c.state == "active"))
     query = (
         select(table)
         .where(table.c.state.in_([State.SUBMITTED, State.CHECKING, State.APPROVED, State.RELEASING]), free)

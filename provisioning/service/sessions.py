@@ -21,7 +21,7 @@ from ledger.entry import Entry
 from policy_engine import PolicyEngine
 from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, parse_version
-from provisioning.domain.errors import AccessRefused, ProvisioningFault
+from provisioning.domain.errors import AccessRefused, ProvisioningFault, not_found
 from provisioning.domain.grant import Grant
 from provisioning.domain.mount_plan import MountedDataset, MountPlan
 from provisioning.domain.people import next_uid
@@ -171,12 +171,30 @@ def sandbox_stopped(db: Database, sandbox_id: str, reason: str, at: datetime, *,
         t.record(Entry("sandbox.stopped", actor, subject, {"reason": reason}))
 
 
+def ask_to_stop(db: Database, sandbox_id: str, reason: str, at: datetime, *, actor: str) -> None:
+    """From now on the sandbox may not run; what watches it removes it at its next look. Asking twice is asking once.
+
+    Raises NotFound for a sandbox that does not run, RegistrationRefused for a reason that is none.
+    """
+    said = names.text("reason", reason)
+    with db.transaction(at) as t:
+        row = t.execute(select(s.sandbox).where(s.sandbox.c.id == sandbox_id, s.sandbox.c.stopped_at.is_(None))).first()
+        if row is None:
+            raise not_found("running sandbox", ascii(sandbox_id[:60]), "the desk's administration page")
+        asked = t.execute(select(s.sandbox_stop).where(s.sandbox_stop.c.sandbox == sandbox_id)).first()
+        if asked is None:
+            values = {"sandbox": sandbox_id, "asked_by": actor, "asked_at": t.at, "reason": said}
+            t.execute(insert(s.sandbox_stop).values(values))
+            subject = {"sandbox": sandbox_id, "person": row.person, "project": row.project}
+            t.record(Entry("sandbox.stop_asked", actor, subject, {"reason": said}))
+
+
 def sessions_to_stop(db: Database, at: datetime) -> list[SessionToStop]:
     """Running sandboxes whose right to run is over at ``at``. Cheap enough to ask every few seconds."""
     found = []
     with db.read() as c:
         for row in c.execute(select(s.sandbox).where(s.sandbox.c.stopped_at.is_(None)).order_by(s.sandbox.c.id)).all():
-            reason = _why_over(c, row.person, row.project, json.loads(row.versions), at)
+            reason = _why_asked(c, row.id) or _why_over(c, row.person, row.project, json.loads(row.versions), at)
             if reason is not None:
                 found.append(SessionToStop(row.id, row.person, row.project, row.server_name, reason))
     return found
@@ -295,6 +313,12 @@ def _mounted(c: Connection, settings: Settings, name: str, version_id: str) -> M
     return MountedDataset(
         name, version_id, Vault(settings).path(version_id), tuple(table.name for table in tables), digests
     )
+
+
+def _why_asked(c: Connection, sandbox_id: str) -> str | None:
+    """In words for the person in it, when somebody asked that this sandbox ends."""
+    asked = c.execute(select(s.sandbox_stop).where(s.sandbox_stop.c.sandbox == sandbox_id)).first()
+    return None if asked is None else f"Stopped by {asked.asked_by}: {asked.reason}"
 
 
 def _why_over(

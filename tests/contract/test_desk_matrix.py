@@ -41,6 +41,15 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "projects/{name}"): (403, 403, 403, 403, OK, 403, 302),
     ("GET", "people/{name}"): (403, 403, 403, 403, OK, 403, 302),
     ("GET", "admin"): (403, 403, 403, OK, OK, 403, 302),
+    ("GET", "admin/projects"): (403, 403, 403, OK, OK, 403, 302),
+    ("GET", "admin/projects/{name}"): (403, 403, 403, OK, OK, 403, 302),
+    ("GET", "admin/people"): (403, 403, 403, OK, OK, 403, 302),
+    ("GET", "admin/data"): (403, 403, 403, OK, OK, 403, 302),
+    ("POST", "admin/projects/{name}/state"): (403, 403, 403, 303, 403, 403, 401),
+    ("POST", "admin/projects/{name}/end"): (403, 403, 403, 303, 403, 403, 401),
+    ("POST", "admin/projects/{name}/members"): (403, 403, 403, 303, 403, 403, 401),
+    ("POST", "admin/projects/{name}/members/remove"): (403, 403, 403, 303, 403, 403, 401),
+    ("POST", "admin/sandboxes/{sandbox}/stop"): (403, 403, 403, 303, 403, 403, 401),
     ("POST", "preferences"): (303, 303, 303, 303, 303, 303, 401),
     ("GET", "login"): (302, 302, 302, 302, 302, 302, 302),
     ("GET", "oauth_callback"): (403, 403, 403, 403, 403, 403, 403),
@@ -65,6 +74,11 @@ BODIES = {
     "requests/{name}/message": {"data": {"body": "Why age?", "audience": "author"}},
     "releases/{number}/revoke": {"data": {"reason": "Wrong."}},
     "votes": {"data": {"dataset": "nafld", "delegate": "stefan", "until": "2026-12-01"}},
+    "admin/projects/{name}/state": {"data": {"move": "freeze", "reason": "Looked odd."}},
+    "admin/projects/{name}/end": {"data": {"until": "2027-12-01"}},
+    "admin/projects/{name}/members": {"data": {"member": "amir"}},
+    "admin/projects/{name}/members/remove": {"data": {"member": "ana"}},
+    "admin/sandboxes/{sandbox}/stop": {"data": {"reason": "Looked odd."}},
     "preferences": {"data": {"language": "zh_Hans", "back": PREFIX}},
     "api/v1/requests/{name}/approve": {"json": {"reason": "Fine."}},
     "api/v1/requests/{name}/return": {"json": {"reason": "Why age?"}},
@@ -116,7 +130,7 @@ def test_each_role_at_each_endpoint(
     client_of: functools.partial[TestClient], method: str, path: str, role: str, status: int
 ) -> None:
     client = client_of(role)
-    address = PREFIX + path.format(name="R-2" if "requests" in path else "liver", number=1, item="table1")
+    address = PREFIX + path.format(name="R-2" if "requests" in path else "liver", number=1, item="table1", sandbox="5a")
     answer = client.request(method, address, **BODIES.get(path, {}))  # type: ignore[arg-type]
     assert answer.status_code == status, answer.text[:500]
     if status >= 400 and path.startswith("api/"):
@@ -127,11 +141,13 @@ def test_each_role_at_each_endpoint(
 def test_an_unsafe_request_without_the_pages_secret_changes_nothing(
     client_of: functools.partial[TestClient], world: World, method: str, path: str
 ) -> None:
-    for role in ("ana", "stella", "audrey"):
+    for role in ("ana", "stella", "adam", "audrey"):
         client = client_of(role)
         del client.headers["x-csrf-token"]
         before = len(world.entries())
-        answer = client.request(method, PREFIX + path.format(name="R-2", number=1), **BODIES.get(path, {}))  # type: ignore[arg-type]
+        answer = client.request(
+            method, PREFIX + path.format(name="R-2", number=1, sandbox="5a"), **BODIES.get(path, {})
+        )  # type: ignore[arg-type]
         assert answer.status_code == 403
         assert len(world.entries()) == before
 

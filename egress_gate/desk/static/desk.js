@@ -11,6 +11,12 @@
     document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; });
   });
 
+  // What cannot be undone is asked once more.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-sure]");
+    if (button && !window.confirm(button.dataset.sure)) event.preventDefault();
+  });
+
   // Preferences send themselves.
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-autosubmit]")) event.target.form.requestSubmit();

@@ -64,7 +64,12 @@ project_open if {
 	project_member
 }
 
-in_force if input.release.revoked == false
+in_force if {
+	input.release.revoked == false
+	not_frozen
+}
+
+not_frozen if input.request.project_state in {"active", "closed"}
 
 # ---- what follows -------------------------------------------------------------------------------------------------------
 # METADATA
@@ -141,7 +146,7 @@ permitted if {
 # METADATA
 # title: Running the installation
 permitted if {
-	input.action in {"register_dataset", "manage_projects", "view_admin", "view_sessions"}
+	input.action in {"register_dataset", "manage_projects", "stop_sandbox", "view_admin", "view_sessions"}
 	is_admin
 }
 
@@ -182,6 +187,19 @@ codes contains "input_incomplete" if not complete
 codes contains "revoked" if {
 	input.action == "download"
 	input.release.revoked == true
+}
+
+# METADATA
+# title: A frozen project gives no copies
+# description: A freeze stops everything that leaves, also copies of what was released before.
+# custom:
+#   short_name: project_frozen
+#   message: The project is frozen.
+#   remedy: Ask an administrator why, and when it goes on.
+codes contains "project_frozen" if {
+	input.action == "download"
+	is_string(input.request.project_state)
+	not not_frozen
 }
 
 # METADATA

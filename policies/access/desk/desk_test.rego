@@ -6,6 +6,7 @@ import rego.v1
 request := {
 	"author": "ana",
 	"project_members": ["ana", "bo"],
+	"project_state": "active",
 	"state": "in_review",
 	"stewards": {"nafld": ["stella"]},
 }
@@ -51,6 +52,7 @@ test_who_may_do_what if {
 		"view_sessions": {"adam", "audrey", "stella", "stan"},
 		"register_dataset": {"adam"},
 		"manage_projects": {"adam"},
+		"stop_sandbox": {"adam"},
 		"grant": {"stella"},
 		"revoke_grant": {"stella"},
 		"destroy_version": {"stella"},
@@ -91,6 +93,14 @@ test_a_revoked_release_is_not_downloaded if {
 	found := desk.answer with input as object.union(question("ana", "download"), {"release": {"revoked": true}})
 	not found.allow
 	codes(found) == {"revoked"}
+}
+
+test_a_frozen_project_gives_no_copies if {
+	frozen := object.union(question("ana", "download"), {"request": object.union(request, {"project_state": "frozen"})})
+	found := desk.answer with input as frozen
+	not found.allow
+	codes(found) == {"project_frozen"}
+	not desk.allow with input as object.union(question("ana", "download"), {"request": object.remove(request, ["project_state"])})
 }
 
 test_a_steward_with_a_stake_does_not_revoke if {

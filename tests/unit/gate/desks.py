@@ -11,6 +11,7 @@ from egress_gate.desk.identity import Challenge
 from egress_gate.desk.session import Cookies
 from egress_gate.policy.facts import Person
 from tests.unit.gate.factory import ADAM, AMIR, ANA, AUDREY, NOBODY, STEFAN, STELLA, World
+from workbench.runtime.provisioning_hands import ProvisioningHands
 
 PREFIX = "/services/gate/"
 PEOPLE = {p.name: p for p in (ANA, AMIR, STELLA, STEFAN, ADAM, AUDREY, NOBODY)}
@@ -31,7 +32,9 @@ class FakeHub:
 
 
 def make_desk(world: World) -> Desk:
-    return Desk(world.gate, FakeHub(), Cookies(Fernet.generate_key(), PREFIX, secure=False), PREFIX, world.clock)
+    cookies = Cookies(Fernet.generate_key(), PREFIX, secure=False)
+    hands = ProvisioningHands(world.database)
+    return Desk(world.gate, FakeHub(), cookies, PREFIX, world.clock, provisioning=hands)
 
 
 def browser(desk: Desk) -> TestClient:

@@ -69,6 +69,7 @@ class World:
     engine: FakeEngine
     recomputer: FakeRecomputer
     settings: Settings
+    database: Database
     clock: Ticking = field(default_factory=Ticking)
 
     @property
@@ -172,7 +173,7 @@ def make_world(home: Path, approvals: int = 1) -> World:
         plain,
         ledger_key(settings),
     )
-    return World(gate, engine, recomputer, settings)
+    return World(gate, engine, recomputer, settings, database)
 
 
 def ledger_key(settings: Settings) -> Verifier:

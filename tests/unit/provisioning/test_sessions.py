@@ -9,7 +9,7 @@ import pytest
 
 from policy_engine import Answer, PolicyUnavailable
 from policy_engine.port import unavailable
-from provisioning.domain.errors import AccessRefused, RegistrationRefused
+from provisioning.domain.errors import AccessRefused, ProvisioningFault, RegistrationRefused
 from provisioning.domain.mount_plan import MountPlan
 from provisioning.service import projects, sessions
 from store import schema
@@ -251,3 +251,22 @@ def test_a_running_sandbox_is_stopped_when_its_right_ends(
     assert word in found.reason
     sessions.sandbox_stopped(world.db, found.sandbox, found.reason, at)
     assert sessions.sessions_to_stop(world.db, at) == []
+
+
+def test_a_sandbox_that_somebody_stops_may_run_no_longer(world: World) -> None:
+    world.ready()
+    start(world, plan(world))
+    sessions.ask_to_stop(world.db, "ab12", "It copies without end.", AT, actor="adam")
+    sessions.ask_to_stop(world.db, "ab12", "Again.", AT, actor="adam")
+    (found,) = sessions.sessions_to_stop(world.db, AT)
+    assert found.reason == "Stopped by adam: It copies without end."
+    assert len(world.entries("sandbox.stop_asked")) == 1
+
+
+@pytest.mark.parametrize(("sandbox", "reason"), [("zz", "Why not."), ("ab12", "  ")])
+def test_no_stop_without_a_running_sandbox_and_a_reason(world: World, sandbox: str, reason: str) -> None:
+    world.ready()
+    start(world, plan(world))
+    with pytest.raises(ProvisioningFault):
+        sessions.ask_to_stop(world.db, sandbox, reason, AT, actor="adam")
+    assert sessions.sessions_to_stop(world.db, AT) == []

@@ -1,0 +1,57 @@
+# METADATA
+# title: Whether an approved request may leave now
+# description: >-
+#   Asked at the last moment, after every approval: what happened to the project in between counts. A frozen or closed project lets
+#   nothing leave; what was approved stays approved and leaves when the project is active again.
+package release.leave
+
+import data.lib.reason
+import rego.v1
+
+# METADATA
+# title: May this request leave now
+default allow := false
+
+allow if {
+	complete
+	count(refusals) == 0
+}
+
+complete if {
+	is_string(input.request.id)
+	is_string(input.request.state)
+	is_string(input.project.name)
+	is_string(input.project.state)
+}
+
+project_active if input.project.state == "active"
+
+approved if input.request.state in {"approved", "releasing"}
+
+# METADATA
+# title: All facts are there
+# description: A question with a missing or mistyped fact is answered with no.
+# custom:
+#   short_name: input_incomplete
+refusals contains "input_incomplete" if not complete
+
+# METADATA
+# title: The project is active
+# description: A frozen or closed project lets nothing leave.
+# custom:
+#   short_name: project_not_active
+refusals contains "project_not_active" if not project_active
+
+# METADATA
+# title: The request is approved
+# description: Nothing leaves without the decision that lets it.
+# custom:
+#   short_name: not_approved
+#   message: The request is not approved.
+#   remedy: "Nothing to do: its page shows what it waits for."
+refusals contains "not_approved" if not approved
+
+# METADATA
+# title: The answer
+# entrypoint: true
+answer := {"allow": allow, "reasons": [reason.of(code) | some code in sort(refusals)]}
