@@ -250,6 +250,12 @@ profile can be changed by a setting.
 
 cgroup v1 and v2 are both supported; on v2 the engine has no swappiness, and swap is limited to nothing instead.
 
+## What whoever meets a limit is told
+
+In the cell that met it: a kernel that the memory limit ended leaves an error `MemoryLimitReached` with the limit and what to do; under
+errors of a full home, too many files, processes or open files stands a line that names the limit. The messages come from inside
+(`images/sandbox/told`), for the analyst's convenience; no limit depends on them.
+
 ## What stays open
 
 No container closes these; the report names them, and expects them:

@@ -20,6 +20,7 @@ c.ServerApp.terminals_enabled = True
 c.ServerApp.jpserver_extensions = {"jupyterlab": True, "jupyter_lsp": False, "jupyter_server_terminals": True}
 c.KernelManager.transport = "ipc"
 c.MultiKernelManager.default_kernel_name = "python3"
+c.ServerApp.kernel_websocket_connection_class = "glovebox_told.kernels.TellingConnection"
 c.FileContentsManager.delete_to_trash = False
 
 c.LabApp.news_url = None
