@@ -38,6 +38,8 @@ ledger_entry = Table(
     Column("time", Text, nullable=False),
     Column("frontier", LargeBinary, nullable=False),  # compact range after this leaf
     Column("checkpoint", Text, nullable=False),  # signed note over the tree of size seq + 1
+    Index("ledger_entry_actor", "actor", "seq"),
+    Index("ledger_entry_kind", "kind", "seq"),
 )
 ledger_subject = Table(
     "ledger_subject",
@@ -314,6 +316,13 @@ download = Table(
     Column("release", Serial, ForeignKey("release.id"), nullable=False),
     Column("person", Text, nullable=False),
     Column("downloaded_at", Text, nullable=False),
+)
+ledger_export = Table(
+    "ledger_export",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("exported_at", Text, nullable=False),
 )
 
 # ---- the session door -----------------------------------------------------------------------------------------------

@@ -15,10 +15,12 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from egress_gate.desk.admin_pages import admin
+from egress_gate.desk.audit_pages import audit
 from egress_gate.desk.context import Desk
 from egress_gate.desk.faults import fault_of, status_of
 from egress_gate.desk.json_api import api
 from egress_gate.desk.pages import pages
+from egress_gate.desk.policy_pages import policy
 from egress_gate.desk.rendering import render_fault
 from egress_gate.desk.security import Bucket, Guard
 from egress_gate.desk.session import SESSION
@@ -43,7 +45,7 @@ def build_desk(desk: Desk) -> FastAPI:
         openapi_url=f"{base}/api/openapi.json",
     )
     app.state.desk = desk
-    for router in (api, pages, admin, doorway):
+    for router in (api, pages, admin, audit, policy, doorway):
         app.include_router(router, prefix=base)
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from babel import Locale, negotiate_locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -69,6 +69,9 @@ class Voice:
 
     def when(self, stamp: str | None) -> str:
         return format_datetime(moment(stamp), "medium", locale=self.locale) if stamp else ""
+
+    def day(self, stamp: str) -> str:
+        return format_date(moment(stamp), "full", locale=self.locale)
 
     def age(self, stamp: str, now: datetime) -> str:
         return format_timedelta(now.astimezone(UTC) - moment(stamp), granularity="minute", locale=self.locale)

@@ -19,7 +19,7 @@ from egress_gate.service.reading import visible
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import withdraw
 from egress_gate.service.verify import verify_ledger
-from egress_gate.store import views
+from egress_gate.store import audit, views
 from egress_gate.store.requests import RequestRow
 from egress_gate.store.views import Event
 
@@ -148,11 +148,16 @@ def revoke_release(visitor: SignedIn, desk: TheDesk, number: ReleaseId, body: Re
 
 
 @api.get("/ledger/checkpoint", tags=["ledger"])
-def ledger_checkpoint(visitor: SignedIn, desk: TheDesk) -> Response:
-    """The newest signed tree head as a C2SP signed note, for a witness to keep."""
+def ledger_checkpoint(
+    visitor: SignedIn, desk: TheDesk, size: Annotated[int | None, Query(ge=1, le=2**53)] = None
+) -> Response:
+    """The newest signed tree head as a C2SP signed note, for a witness to keep; with `size`, the head over that many entries."""
     may(desk.gate.engine, visitor.person, "view_ledger", desk.clock()).require("read the ledger")
     with desk.gate.store.read() as c:
-        return PlainTextResponse(views.checkpoint(c) or "")
+        found = audit.checkpoint_at(c, size)
+    if found is None and size is not None:
+        raise no_such("checkpoint")
+    return PlainTextResponse(found or "")
 
 
 @api.get("/ledger/entries", tags=["ledger"])

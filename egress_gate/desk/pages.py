@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
+from egress_gate.desk.context import SignedIn, TheDesk
 from egress_gate.desk.dossier import figure_picture, request_view
 from egress_gate.desk.i18n import LANGUAGES
 from egress_gate.desk.json_api import Name, ReleaseId, bundle_response, number_of
@@ -16,16 +16,13 @@ from egress_gate.desk.rendering import render
 from egress_gate.desk.session import LANGUAGE, THEME, safe_next
 from egress_gate.domain.request import State
 from egress_gate.domain.review import ReviewVerdict
-from egress_gate.policy.ask import may
 from egress_gate.service.converse import say
 from egress_gate.service.delegate import lend, take_back
 from egress_gate.service.deliver import revoke
 from egress_gate.service.errors import Malformed, NotAllowed
-from egress_gate.service.replay import replay
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import withdraw
 from egress_gate.service.trace import trace
-from egress_gate.service.verify import verify_ledger
 from egress_gate.store import catalogue, views
 from egress_gate.store.messages import Audience
 from store.clock import stamp
@@ -177,20 +174,6 @@ def end_vote(visitor: SignedIn, desk: TheDesk, number: ReleaseId) -> Response:
     return RedirectResponse(f"{desk.prefix}votes", 303)
 
 
-@pages.get("/policy")
-def policy_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
-    """What the policies in force would say today about every recorded decision."""
-    may(desk.gate.engine, visitor.person, "view_admin", desk.clock()).require("see the policy page")
-    return render(request, visitor, "policy.html", report=None)
-
-
-@pages.post("/policy/replay")
-def policy_replay(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
-    may(desk.gate.engine, visitor.person, "view_admin", desk.clock()).require("see the policy page")
-    report = replay(desk.gate.store, desk.gate.blobs, desk.gate.engine)
-    return render(request, visitor, "policy.html", report=report)
-
-
 @pages.get("/releases/{number}/download")
 def download_page(visitor: SignedIn, desk: TheDesk, number: ReleaseId) -> Response:
     return bundle_response(desk, visitor, number)
@@ -200,49 +183,6 @@ def download_page(visitor: SignedIn, desk: TheDesk, number: ReleaseId) -> Respon
 def revoke_page(visitor: SignedIn, desk: TheDesk, number: ReleaseId, reason: Text) -> Response:
     revoke(desk.gate, visitor.person, number, reason, desk.clock())
     return RedirectResponse(f"{desk.prefix}releases", 303)
-
-
-@pages.get("/ledger")
-def ledger_page(
-    request: Request,
-    visitor: SignedIn,
-    desk: TheDesk,
-    before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
-) -> Response:
-    _require_ledger(desk, visitor)
-    with desk.gate.store.read() as c:
-        events = views.ledger_page(c, before, 100)
-        checkpoint = views.checkpoint(c)
-    return render(request, visitor, "ledger.html", events=events, checkpoint=checkpoint, verified=None)
-
-
-@pages.post("/ledger/verify")
-def ledger_verify_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
-    _require_ledger(desk, visitor)
-    verified = verify_ledger(desk.gate)
-    with desk.gate.store.read() as c:
-        events = views.ledger_page(c, None, 100)
-        checkpoint = views.checkpoint(c)
-    return render(request, visitor, "ledger.html", events=events, checkpoint=checkpoint, verified=verified)
-
-
-@pages.get("/projects/{name}")
-def project_page(request: Request, visitor: SignedIn, desk: TheDesk, name: str) -> Response:
-    """The life of a project as one timeline."""
-    _require_ledger(desk, visitor)
-    with desk.gate.store.read() as c:
-        project = catalogue.project(c, name)
-        events = views.history(c, "project", name)
-    return render(request, visitor, "timeline.html", title=name, project=project, events=events)
-
-
-@pages.get("/people/{name}")
-def person_page(request: Request, visitor: SignedIn, desk: TheDesk, name: str) -> Response:
-    """A person's whole trail."""
-    _require_ledger(desk, visitor)
-    with desk.gate.store.read() as c:
-        events = views.trail(c, name)
-    return render(request, visitor, "timeline.html", title=name, project=None, events=events)
 
 
 @pages.post("/preferences")
@@ -259,10 +199,6 @@ def preferences(
     if theme in ("light", "dark", "auto"):
         desk.cookies.remember(response, THEME, theme)
     return response
-
-
-def _require_ledger(desk: Desk, visitor: Visitor) -> None:
-    may(desk.gate.engine, visitor.person, "view_ledger", desk.clock()).require("read the ledger")
 
 
 def not_for_you(what: str, whom: str) -> NotAllowed:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from egress_gate.desk.context import Visitor, desk_of, theme_of, voice_of
 from egress_gate.desk.explain import overlap
 from egress_gate.desk.i18n import LANGUAGES, Voice
 from egress_gate.domain.request import State
-from egress_gate.store.views import HIGH, MEDIUM
+from egress_gate.store.views import HIGH, MEDIUM, Event
 from installation.fault import Fault
 from policy_engine import bundle
 
@@ -49,6 +50,11 @@ def message_of(code: str) -> str:
     return _messages().get(code, {}).get("message", code)
 
 
+def by_day(events: Iterable[Event]) -> list[tuple[str, list[Event]]]:
+    """In the order they come, a list for each UTC day."""
+    return [(day, list(some)) for day, some in groupby(events, lambda e: e.time[:10])]
+
+
 @lru_cache(maxsize=1)
 def environment() -> Environment:
     made = Environment(
@@ -58,6 +64,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["groupby_day"] = by_day
     made.globals.update(
         colour=lambda state: STATE_COLOUR[State(state)],
         State=State,

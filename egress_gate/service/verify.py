@@ -26,6 +26,7 @@ class Verified:
         }
 
 
-def verify_ledger(gate: Gate) -> Verified:
-    report = verify_log(gate.store, gate.ledger_key)
+def verify_ledger(gate: Gate, kept: str = "") -> Verified:
+    """`kept`: a checkpoint that somebody copied earlier; the log must extend it."""
+    report = verify_log(gate.store, gate.ledger_key, [kept] if kept else [])
     return Verified(report.ok, report.size, report.first_bad, report.message, report.head)

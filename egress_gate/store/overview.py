@@ -134,7 +134,7 @@ def people(c: Connection) -> tuple[PersonLine, ...]:
         looks_after.setdefault(row.person, []).append(row.dataset)
     table = s.sandbox
     begun = c.execute(select(table.c.person, func.max(table.c.started_at)).group_by(table.c.person))
-    seen = dict(begun)
+    seen = {str(r[0]): str(r[1]) for r in begun}
     now = _counted(c, select(table.c.person).where(table.c.stopped_at.is_(None)))
     return tuple(
         PersonLine(n, tuple(belongs.get(n, ())), tuple(looks_after.get(n, ())), now.get(n, 0), seen.get(n))

@@ -153,13 +153,6 @@ def history(c: Connection, noun: str, name: str, limit: int = 500) -> tuple[Even
     return tuple(reversed([event_from(r) for r in c.execute(query)]))
 
 
-def trail(c: Connection, actor: str, limit: int = 500) -> tuple[Event, ...]:
-    """What one person did, newest first."""
-    entry = s.ledger_entry
-    query = select(entry).where(entry.c.actor == actor).order_by(entry.c.seq.desc()).limit(limit)
-    return tuple(event_from(r) for r in c.execute(query))
-
-
 def ledger_page(c: Connection, before: int | None, limit: int) -> tuple[Event, ...]:
     """Entries, newest first, from just before `before`."""
     entry = s.ledger_entry
@@ -167,13 +160,6 @@ def ledger_page(c: Connection, before: int | None, limit: int) -> tuple[Event, .
     if before is not None:
         query = query.where(entry.c.seq < before)
     return tuple(event_from(r) for r in c.execute(query))
-
-
-def checkpoint(c: Connection) -> str | None:
-    """The newest signed tree head; None for an empty ledger."""
-    entry = s.ledger_entry
-    row = c.execute(select(entry.c.checkpoint).order_by(entry.c.seq.desc()).limit(1)).first()
-    return row.checkpoint if row else None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "policy/replay"): (403, 403, 403, OK, OK, 403, 401),
     ("GET", "ledger"): (403, 403, 403, 403, OK, 403, 302),
     ("POST", "ledger/verify"): (403, 403, 403, 403, OK, 403, 401),
+    ("POST", "ledger/export"): (403, 403, 403, 403, OK, 403, 401),
+    ("GET", "people/{name}/cells"): (403, 403, 403, 403, OK, 403, 302),
     ("GET", "projects/{name}"): (403, 403, 403, 403, OK, 403, 302),
     ("GET", "people/{name}"): (403, 403, 403, 403, OK, 403, 302),
     ("GET", "admin"): (403, 403, 403, OK, OK, 403, 302),

@@ -3,6 +3,7 @@
   // One click is one submit: a second click on the same form does nothing.
   document.addEventListener("submit", (event) => {
     const form = event.target;
+    if ("again" in form.dataset) return; // it downloads a file and leaves the page where it is
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = "1";
     setTimeout(() => { delete form.dataset.sent; }, 4000);
