@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from egress_gate.desk.admin_pages import admin
+from egress_gate.desk.asking import asking
 from egress_gate.desk.audit_pages import audit
 from egress_gate.desk.context import Desk
 from egress_gate.desk.faults import fault_of, status_of
@@ -45,7 +46,7 @@ def build_desk(desk: Desk) -> FastAPI:
         openapi_url=f"{base}/api/openapi.json",
     )
     app.state.desk = desk
-    for router in (api, pages, admin, audit, policy, doorway):
+    for router in (api, asking, pages, admin, audit, policy, doorway):
         app.include_router(router, prefix=base)
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):

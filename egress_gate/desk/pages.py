@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from egress_gate.desk.context import SignedIn, TheDesk
-from egress_gate.desk.dossier import figure_picture, request_view
+from egress_gate.desk.dossier import figure_picture, request_view, sees_evidence
 from egress_gate.desk.i18n import LANGUAGES
 from egress_gate.desk.json_api import Name, ReleaseId, bundle_response, number_of
 from egress_gate.desk.rendering import render
@@ -20,10 +20,11 @@ from egress_gate.service.converse import say
 from egress_gate.service.delegate import lend, take_back
 from egress_gate.service.deliver import revoke
 from egress_gate.service.errors import Malformed, NotAllowed
+from egress_gate.service.reading import visible
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import withdraw
 from egress_gate.service.trace import trace
-from egress_gate.store import catalogue, views
+from egress_gate.store import catalogue, messages, views
 from egress_gate.store.messages import Audience
 from store.clock import stamp
 
@@ -97,6 +98,22 @@ def request_page(request: Request, visitor: SignedIn, desk: TheDesk, name: Name)
         with desk.gate.store.read() as c:
             following = views.next_in_queue(c, visitor.person, view.request.id)
     return render(request, visitor, "request.html", view=view, following=following, now=desk.clock())
+
+
+@pages.get("/requests/{name}/live")
+def live(
+    request: Request, visitor: SignedIn, desk: TheDesk, name: Name, seen: Annotated[str, Query(max_length=60)] = ""
+) -> Response:
+    """Nothing while the page that asks is up to date; a line to show above it once it is not."""
+    found = visible(desk.gate, visitor.person, number_of(name), desk.clock())
+    row, is_author = found.request, found.request.author == visitor.person.name
+    with desk.gate.store.read() as c:
+        to_all = sees_evidence(visitor, found) and not is_author
+        said = len(messages.everything(c, row.id) if to_all else messages.to_author(c, row.id))
+    standing = f"{row.state.value}.{row.revision}"
+    if seen == f"{standing}.{said}":
+        return Response(status_code=204)
+    return render(request, visitor, "_live.html", row=row, said=seen.startswith(f"{standing}."), quiet=is_author)
 
 
 @pages.get("/requests/{name}/figures/{item}")

@@ -13,10 +13,12 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from egress_gate.desk.authoring import NEXT
 from egress_gate.desk.context import Visitor, desk_of, theme_of, voice_of
 from egress_gate.desk.explain import overlap
 from egress_gate.desk.i18n import LANGUAGES, Voice
-from egress_gate.domain.request import State
+from egress_gate.domain.request import OPEN, State
+from egress_gate.render.table import key_text
 from egress_gate.store.views import HIGH, MEDIUM, Event
 from installation.fault import Fault
 from policy_engine import bundle
@@ -36,7 +38,26 @@ STATE_COLOUR: Mapping[State, str] = {
     State.WITHDRAWN: "secondary",
     State.EXPIRED: "secondary",
 }
+MOVING = frozenset({State.SUBMITTED, State.CHECKING, State.APPROVED, State.RELEASING})
+_AT = {  # how far along the four steps a state is, and how it ended if it did
+    State.SUBMITTED: 1,
+    State.CHECKING: 1,
+    State.IN_REVIEW: 2,
+    State.RETURNED: 2,
+    State.APPROVED: 3,
+    State.RELEASING: 3,
+    State.RELEASED: 4,
+}
+_ENDED = {State.REFUSED: 1, State.REJECTED: 2, State.REVOKED: 3, State.WITHDRAWN: 2, State.EXPIRED: 2}
+STEPS = ("sent", "checked by the gate", "decided by a steward", "released")
 LEVELS = {1: "public", 2: "internal", 3: "sensitive", 4: "restricted"}
+
+
+def life(state: State) -> tuple[tuple[str, str], ...]:
+    """The four steps of a request, each ``done``, ``now``, ``ended`` or ``todo``."""
+    at = _AT.get(state, _ENDED.get(state, 0))
+    here = "ended" if state in _ENDED else "now"
+    return tuple((step, "done" if n < at else here if n == at else "todo") for n, step in enumerate(STEPS))
 
 
 @lru_cache(maxsize=1)
@@ -75,6 +96,11 @@ def environment() -> Environment:
         message_of=message_of,
         languages=LANGUAGES,
         overlap=overlap,
+        key_text=key_text,
+        life=life,
+        what_next=NEXT,
+        moving=MOVING,
+        open_states=OPEN,
     )
     return made
 

@@ -47,6 +47,24 @@ def permission_from(answer: object) -> Permission:
         ) from broken
 
 
+def stops_from(answer: object) -> tuple[tuple[str, Reason], ...]:
+    """``release/form``'s stops, each with where it belongs. Only a literal true without any stop sends the form."""
+    try:
+        if not isinstance(answer, Mapping):
+            raise TypeError("the answer must be an object")
+        found = tuple((str(raw["where"]), reasons_from([raw])[0]) for raw in answer["reasons"])
+        if answer["allow"] is not True and not found:
+            raise ValueError("a form that is not sent must say why")
+    except (KeyError, TypeError, ValueError, AttributeError) as broken:
+        raise AnswerUnreadable(
+            "The policy's answer could not be read, so nothing was sent.",
+            why="An answer that is not understood is never taken for a permission.",
+            do="Try again; if it stays so, tell an administrator.",
+            private=f"{broken!r} in {answer!r}",
+        ) from broken
+    return found
+
+
 def may(engine: PolicyEngine, person: Person, action: str, at: datetime, **about: Mapping[str, Any]) -> Permission:
     """``access/desk`` for one action. Raises PolicyUnavailable when there is no engine."""
     return permission_from(engine.query("access/desk", desk_input(person, action, at, **about)).result)

@@ -96,6 +96,11 @@ def leave_input(request: RequestRow, project: ProjectRow, at: datetime) -> dict[
     }
 
 
+def form_input(texts: Mapping[str, str], items: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """`texts` by how many characters they have; what they say stays with the author."""
+    return {"texts": {name: len(text.strip()) for name, text in texts.items()}, "items": [dict(i) for i in items]}
+
+
 def request_facts(
     request: RequestRow, project: ProjectRow | None, stewards: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:

@@ -78,9 +78,18 @@ class Answered:
     policy_digest: str
 
 
-def _judge(gate: Gate, row: RequestRow, at: datetime) -> tuple[list[Checked], Verdict, Answered]:
+def rehearse(gate: Gate, row: RequestRow, wanted: Sequence[Item], at: datetime) -> tuple[list[Checked], Verdict]:
+    """What `check` would find and policy would say of a request that is not stored. Raises as the check does; stores nothing but what
+    the lanes put into `gate.blobs`."""
+    checked, verdict, _ = _judge(gate, row, at, wanted)
+    return checked, verdict
+
+
+def _judge(
+    gate: Gate, row: RequestRow, at: datetime, wanted: Sequence[Item] | None = None
+) -> tuple[list[Checked], Verdict, Answered]:
     with gate.store.read() as c:
-        wanted = requests.items(c, row.id, row.revision)
+        wanted = requests.items(c, row.id, row.revision) if wanted is None else wanted
         versions = catalogue.versions_of_sandbox(c, row.sandbox)
         sources = catalogue.sources(c, versions, gate.datasets)
         earlier = releases.earlier(c, versions)

@@ -193,6 +193,17 @@ def _reason(code: str) -> dict[str, str]:
     return {"code": code, "message": f"Because of {code}.", "remedy": "Ask a steward."}
 
 
+def _form(facts: dict[str, Any]) -> dict[str, Any]:
+    least = {"title": 3, "purpose": 5, "context": 10}
+    stops = [{"where": word, **_reason(f"no_{word}")} for word, least in least.items() if facts["texts"][word] < least]
+    stops += [{"where": i["name"], **_reason("no_count")} for i in facts["items"] if not _counted(i)]
+    return {"allow": not stops, "reasons": stops}
+
+
+def _counted(item: dict[str, Any]) -> bool:
+    return item["kind"] not in ("table", "figure") or item["counted"] is True
+
+
 def _review(facts: dict[str, Any]) -> dict[str, Any]:
     person, request = facts["person"], facts["request"]
     allow = (
@@ -252,6 +263,7 @@ def _steward_of_data(person: dict[str, Any], request: dict[str, Any]) -> bool:
 _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/parameters": _parameters,
     "release/decision": _decision,
+    "release/form": _form,
     "release/review": _review,
     "release/leave": _leave,
     "access/desk": _desk,

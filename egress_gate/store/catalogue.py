@@ -31,6 +31,18 @@ def running_sandbox(c: Connection, sandbox: str) -> RunningSandbox | None:
     return RunningSandbox(row.id, row.person, row.project, tuple(json.loads(row.versions)), row.view)
 
 
+def running_of(c: Connection, person: str) -> tuple[RunningSandbox, ...]:
+    """This person's running sandboxes, newest first."""
+    query = (
+        select(s.sandbox)
+        .where(s.sandbox.c.person == person, s.sandbox.c.stopped_at.is_(None))
+        .order_by(s.sandbox.c.started_at.desc())
+    )
+    return tuple(
+        RunningSandbox(r.id, r.person, r.project, tuple(json.loads(r.versions)), r.view) for r in c.execute(query)
+    )
+
+
 def versions_of_sandbox(c: Connection, sandbox: str | None) -> tuple[str, ...]:
     """What was mounted in it, running or not."""
     row = c.execute(select(s.sandbox.c.versions).where(s.sandbox.c.id == sandbox)).first()

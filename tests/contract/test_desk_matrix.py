@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from egress_gate.desk.context import Desk
 from egress_gate.domain.request import State
 from tests.unit.gate.desks import PREFIX, browser, make_desk, signed_in
-from tests.unit.gate.factory import World, make_world
+from tests.unit.gate.factory import SAFE, World, make_world
 
 ROLES = ("ana", "amir", "stella", "adam", "audrey", "nobody", "signed-out")
 # The author, an analyst of no project, the data's steward, an admin, an auditor, somebody without a role, nobody.
@@ -23,6 +23,11 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "queue"): (403, 403, OK, 403, OK, 403, 302),
     ("GET", "requests"): (OK, OK, OK, OK, OK, OK, 302),
     ("GET", "requests/{name}"): (OK, 404, OK, 404, OK, 404, 302),
+    ("GET", "new"): (OK, OK, 403, 403, 403, 403, 302),
+    ("POST", "new"): (303, 404, 403, 403, 403, 403, 401),
+    ("GET", "requests/{name}/revise"): (403, 404, 403, 404, 403, 404, 302),
+    ("POST", "requests/{name}/revise"): (403, 404, 403, 404, 403, 404, 401),
+    ("GET", "requests/{name}/live"): (OK, 404, OK, 404, OK, 404, 302),
     ("GET", "requests/{name}/figures/{item}"): (404, 404, 404, 404, 404, 404, 302),
     ("POST", "requests/{name}/review"): (403, 404, 303, 404, 403, 404, 401),
     ("POST", "requests/{name}/withdraw"): (303, 404, 403, 404, 403, 404, 401),
@@ -71,7 +76,16 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "api/v1/ledger/entries"): (403, 403, 403, 403, OK, 403, 401),
     ("GET", "api/v1/ledger/verify"): (403, 403, 403, 403, OK, 403, 401),
 }
+ASKED = {
+    "sandbox": "5a",
+    "title": "Sex",
+    "purpose": "A paper",
+    "context": "All adults of 2019.",
+    "name.0": "t",
+    "sql.0": SAFE,
+}
 BODIES = {
+    "new": {"data": ASKED},
     "requests/{name}/review": {"data": {"verdict": "approve", "reason": "Fine.", "revision": "1"}},
     "requests/{name}/message": {"data": {"body": "Why age?", "audience": "author"}},
     "releases/{number}/revoke": {"data": {"reason": "Wrong."}},

@@ -82,6 +82,18 @@ def test_reviewing(real: OpaServer, fake: FakeEngine, name: str, action: str) ->
         assert got["complete"] == expected["complete"]
 
 
+@pytest.mark.parametrize("context", [0, 9, 10])
+@pytest.mark.parametrize(
+    ("kind", "counted"), [("table", True), ("table", False), ("figure", False), ("regression", False)]
+)
+def test_the_form(real: OpaServer, fake: FakeEngine, context: int, kind: str, counted: bool) -> None:
+    texts = {"title": 3, "purpose": 5, "context": context}
+    facts = {"texts": texts, "items": [{"name": "t", "kind": kind, "counted": counted}]}
+    expected, got = real.query("release/form", facts).result, fake.query("release/form", facts).result
+    assert got["allow"] == expected["allow"]
+    assert {s["where"] for s in got["reasons"]} == {s["where"] for s in expected["reasons"]}
+
+
 @pytest.mark.parametrize(
     ("findings", "protected", "completed"),
     [

@@ -47,6 +47,28 @@
     else target.click();
   });
 
+  // What moves by itself is shown by itself, unless somebody is writing.
+  document.addEventListener("htmx:afterSwap", () => {
+    const news = document.querySelector("#live [data-reload]");
+    if (news && ![...document.querySelectorAll("textarea")].some((t) => t.value.trim())) location.reload();
+  });
+
+  // A draft that JupyterLab's button left for the form: plain text into empty fields, once.
+  const left = sessionStorage.getItem("glovebox-draft");
+  if (left && document.getElementById("ask")) {
+    sessionStorage.removeItem("glovebox-draft");
+    try {
+      const draft = JSON.parse(left);
+      document.querySelectorAll("[data-draft]").forEach((field) => {
+        const text = draft[field.dataset.draft];
+        if (typeof text === "string" && !field.value) field.value = text.slice(0, field.maxLength);
+      });
+    } catch { /* not ours */ }
+  }
+  const lab = sessionStorage.getItem("glovebox-lab");
+  const back = document.getElementById("back-to-lab");
+  if (back && lab && /^\/[^/\\]/.test(lab)) { back.href = lab; back.classList.remove("d-none"); }
+
   // Dialogs close on their own button.
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
