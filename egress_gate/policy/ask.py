@@ -52,7 +52,8 @@ def stops_from(answer: object) -> tuple[tuple[str, Reason], ...]:
     try:
         if not isinstance(answer, Mapping):
             raise TypeError("the answer must be an object")
-        found = tuple((str(raw["where"]), reasons_from([raw])[0]) for raw in answer["reasons"])
+        said = {r.code: r for r in reasons_from(answer["reasons"])}
+        found = tuple((str(raw["where"]), said[raw["code"]]) for raw in answer["places"])
         if answer["allow"] is not True and not found:
             raise ValueError("a form that is not sent must say why")
     except (KeyError, TypeError, ValueError, AttributeError) as broken:

@@ -194,10 +194,11 @@ def _reason(code: str) -> dict[str, str]:
 
 
 def _form(facts: dict[str, Any]) -> dict[str, Any]:
-    least = {"title": 3, "purpose": 5, "context": 10}
-    stops = [{"where": word, **_reason(f"no_{word}")} for word, least in least.items() if facts["texts"][word] < least]
-    stops += [{"where": i["name"], **_reason("no_count")} for i in facts["items"] if not _counted(i)]
-    return {"allow": not stops, "reasons": stops}
+    wanted = {"title": 3, "purpose": 5, "context": 10}
+    places = [{"where": w, "code": f"no_{w}"} for w, least in wanted.items() if facts["texts"][w] < least]
+    places += [{"where": i["name"], "code": "no_count"} for i in facts["items"] if not _counted(i)]
+    reasons = [_reason(code) for code in sorted({p["code"] for p in places})]
+    return {"allow": not places, "reasons": reasons, "places": places}
 
 
 def _counted(item: dict[str, Any]) -> bool:

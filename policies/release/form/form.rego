@@ -90,5 +90,6 @@ counted(item) if item.counted == true
 # entrypoint: true
 answer := {
 	"allow": count(found) == 0,
-	"reasons": [object.union({"where": where}, reason.of(code)) | some [where, code] in sort(found)],
+	"reasons": [reason.of(code) | some code in sort({one | some [_, one] in found})],
+	"places": [{"where": where, "code": code} | some [where, code] in sort(found)],
 }

@@ -8,9 +8,9 @@ asked := {
 	"items": [{"name": "table1", "kind": "table", "counted": true}, {"name": "model", "kind": "regression", "counted": false}],
 }
 
-stops(answer) := {[stop.where, stop.code] | some stop in answer.reasons}
+stops(answer) := {[stop.where, stop.code] | some stop in answer.places}
 
-test_a_good_request_is_sent if form.answer == {"allow": true, "reasons": []} with input as asked
+test_a_good_request_is_sent if form.answer == {"allow": true, "reasons": [], "places": []} with input as asked
 
 test_missing_words_stop if {
 	cases := {"title": "no_title", "purpose": "no_purpose", "context": "no_context"}
@@ -33,6 +33,14 @@ test_figures_without_their_count_stop if {
 			not found.allow
 			stops(found) == {["means", "no_count"]}
 		}
+	}
+}
+
+test_every_stop_has_its_reason if {
+	found := form.answer with input as object.union(asked, {"texts": {"title": 0, "context": 0}})
+	{one.code | some one in found.reasons} == {one.code | some one in found.places}
+	every one in found.reasons {
+		one.remedy != "Ask an administrator."
 	}
 }
 

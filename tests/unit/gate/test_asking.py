@@ -108,7 +108,7 @@ def test_a_verifier_that_is_away_does_not_lose_the_request(world: World) -> None
 
 
 @pytest.mark.parametrize(
-    "answer", [None, {}, {"allow": True}, {"allow": False, "reasons": []}, {"reasons": [{"code": "x"}]}]
+    "answer", [None, {}, {"allow": True}, {"allow": False, "reasons": [], "places": []}, {"reasons": [{"code": "x"}]}]
 )
 def test_an_answer_about_the_form_that_is_not_understood_sends_nothing(answer: object) -> None:
     with pytest.raises(AnswerUnreadable):
