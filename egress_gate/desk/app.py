@@ -23,6 +23,7 @@ from egress_gate.desk.json_api import api
 from egress_gate.desk.pages import pages
 from egress_gate.desk.policy_pages import policy
 from egress_gate.desk.rendering import render_fault
+from egress_gate.desk.sandbox_pages import sandboxes
 from egress_gate.desk.security import Bucket, Guard
 from egress_gate.desk.session import SESSION
 from egress_gate.desk.signing_in import doorway
@@ -46,7 +47,7 @@ def build_desk(desk: Desk) -> FastAPI:
         openapi_url=f"{base}/api/openapi.json",
     )
     app.state.desk = desk
-    for router in (api, asking, pages, admin, audit, policy, doorway):
+    for router in (api, asking, pages, admin, audit, policy, sandboxes, doorway):
         app.include_router(router, prefix=base)
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):

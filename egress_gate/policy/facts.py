@@ -145,7 +145,7 @@ def review_input(
 
 
 def desk_input(person: Person, action: str, at: datetime, **about: Mapping[str, Any]) -> dict[str, Any]:
-    """`about` is one of request=, release=, project=, dataset=, or nothing."""
+    """`about` is one of request=, release=, project=, dataset=, sandbox=, or nothing."""
     return {
         "person": person.facts(),
         "action": action,

@@ -19,6 +19,7 @@ def certificate_facts(
     versions: Mapping[str, str],
     released_at: str,
     certified: Mapping[str, Mapping[str, Any]] | None = None,
+    isolation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """`versions`: dataset version id → its digest; `image`: what the sandbox ran; `certified`: what a lane adds about an output, such as a
     regression's formula. Only digests and names, no figures."""
@@ -30,6 +31,7 @@ def certificate_facts(
         "author": request.author,
         "sandbox": request.sandbox,
         "image": image,
+        "isolation": dict(isolation) if isolation else None,
         "released_at": released_at,
         "lineage": [{"version": v, "sha256": versions[v]} for v in sorted(versions)],
         "checks": [{**(certified or {}).get(k.item, {}), **_check(k)} for k in checks],

@@ -252,6 +252,8 @@ def _desk_allows(action: str, person: dict[str, Any], facts: dict[str, Any]) -> 
         return "stewards" in groups and person["name"] in facts["dataset"]["stewards"]
     if action == "view_ledger":
         return "auditors" in groups
+    if action == "view_trail":
+        return "auditors" in groups or ("stewards" in groups and _steward_of_data(person, facts["sandbox"]))
     if action == "view_admin":
         return bool(groups & {"auditors", "admins"})
     return action in ("approve", "return", "reject", "review") and "stewards" in groups and not own

@@ -14,7 +14,7 @@ from egress_gate.render.certificate import certificate_facts
 from egress_gate.service.check import LostLease
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import lane_of
-from egress_gate.store import catalogue, releases, requests
+from egress_gate.store import catalogue, releases, requests, sandboxes
 from egress_gate.store.releases import PublishedItem
 from egress_gate.store.requests import CheckRow, RequestRow
 from ledger import certificate
@@ -94,12 +94,13 @@ def _let_go(
     with gate.store.read() as c:
         digests = catalogue.digests(c, versions)
         image = catalogue.image_of_sandbox(c, row.sandbox)
+        isolation = sandboxes.isolation(c, row.sandbox)
         decided = requests.decision(c, row.id, row.revision)
         given = requests.reviews(c, row.id, row.revision)
         project = catalogue.state_of_project(c, row.project)
     if decided is None or not files or not may_leave(gate, row, at).allow:
         raise LostLease
-    facts = certificate_facts(row, image, checks, decided, given, digests, now, certified)
+    facts = certificate_facts(row, image, checks, decided, given, digests, now, certified, isolation)
     members = members_of(files, facts)
     statement = certificate.state(facts, members)
     with gate.store.transaction(at) as t:

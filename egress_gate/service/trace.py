@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from egress_gate.policy.facts import Person
 from egress_gate.service.errors import no_such
 from egress_gate.service.gate import Gate
 from egress_gate.service.reading import release_dossier, visible
-from egress_gate.store import catalogue, releases, requests, views
+from egress_gate.store import catalogue, releases, requests, sandboxes, views
 from egress_gate.store.releases import DownloadRow, ReleaseRow
 from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, ReviewRow
 from egress_gate.store.views import Event
@@ -20,6 +22,7 @@ class Trace:
     release: ReleaseRow
     request: RequestRow
     image: str | None
+    isolation: Mapping[str, Any] | None
     versions: tuple[tuple[str, str], ...]
     checks: tuple[CheckRow, ...]
     decision: DecisionRow | None
@@ -43,6 +46,7 @@ def trace(gate: Gate, person: Person, number: int, at: datetime) -> Trace:
             release=release,
             request=row,
             image=catalogue.image_of_sandbox(c, row.sandbox),
+            isolation=sandboxes.isolation(c, row.sandbox),
             versions=tuple(sorted(versions.items())),
             checks=checks,
             decision=requests.decision(c, row.id, release.revision),

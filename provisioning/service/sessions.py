@@ -365,9 +365,8 @@ def _uid(db: Database, person: str, at: datetime) -> int:
 
 def _evidence(proof: Mapping[str, Any]) -> dict[str, Any]:
     """The proof as evidence: a ledger entry is small, so that long lists become their digest."""
-
     text = json.dumps(proof, sort_keys=True, default=str)
-    return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "facts": len(proof)}
+    return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "facts": len(proof.get("facts", ()))}
 
 
 def refused_starts(c: Connection, *, since: datetime) -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "admin/projects/{name}/members"): (403, 403, 403, 303, 403, 403, 401),
     ("POST", "admin/projects/{name}/members/remove"): (403, 403, 403, 303, 403, 403, 401),
     ("POST", "admin/sandboxes/{sandbox}/stop"): (403, 403, 403, 303, 403, 403, 401),
+    ("GET", "sandboxes/{sandbox}"): (404, 404, OK, 404, OK, 404, 302),
     ("POST", "preferences"): (303, 303, 303, 303, 303, 303, 401),
     ("GET", "login"): (302, 302, 302, 302, 302, 302, 302),
     ("GET", "oauth_callback"): (403, 403, 403, 403, 403, 403, 403),

@@ -32,10 +32,11 @@ REQUEST = {
     "state": "in_review",
     "stewards": {"nafld": ["stefan", "stella"]},
 }
+SANDBOX = {"stewards": {"nafld": ["stefan", "stella"]}}
 RELEASE = {"id": 1, "revoked": False}
 PROJECT = {"name": "liver", "state": "active", "expires_at": "2027-01-01T00:00:00.000000Z", "members": ["ana"]}
 NOW = "2026-11-23T09:00:00.000000Z"
-ACTIONS = ("view_request", "withdraw", "download", "revoke", "view_ledger", "view_admin", "nonsense")
+ACTIONS = ("view_request", "withdraw", "download", "revoke", "view_ledger", "view_admin", "view_trail", "nonsense")
 LINEAGE = [{"version": "nafld/1", "dataset": "nafld", "classification": 3, "stewards": ["stella"]}]
 
 
@@ -57,7 +58,7 @@ def fake() -> FakeEngine:
 @pytest.mark.parametrize(("name", "action"), list(product(PEOPLE, ACTIONS)))
 def test_the_desk(real: OpaServer, fake: FakeEngine, name: str, action: str) -> None:
     person = {"name": name, "groups": PEOPLE[name]}
-    facts = {"person": person, "action": action, "request": REQUEST, "release": RELEASE, "now": NOW}
+    facts = {"person": person, "action": action, "request": REQUEST, "release": RELEASE, "sandbox": SANDBOX, "now": NOW}
     assert fake.query("access/desk", facts).result["allow"] == real.query("access/desk", facts).result["allow"]
 
 

@@ -163,6 +163,20 @@ permitted if {
 }
 
 # METADATA
+# title: What was run on data is for its stewards and for auditors
+permitted if {
+	input.action == "view_trail"
+	is_auditor
+}
+
+permitted if {
+	input.action == "view_trail"
+	is_steward
+	some names in input.sandbox.stewards
+	input.person.name in names
+}
+
+# METADATA
 # title: A steward disposes of their own data
 permitted if {
 	input.action in {"grant", "revoke_grant", "destroy_version"}

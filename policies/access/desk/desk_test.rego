@@ -30,6 +30,7 @@ question(name, action) := {
 	"request": request,
 	"release": {"revoked": false},
 	"dataset": {"stewards": ["stella"]},
+	"sandbox": {"stewards": {"nafld": ["stella", "ana"]}},
 	"now": "2026-11-23",
 }
 
@@ -50,6 +51,7 @@ test_who_may_do_what if {
 		"view_ledger": {"audrey"},
 		"view_admin": {"adam", "audrey"},
 		"view_sessions": {"adam", "audrey", "stella", "stan"},
+		"view_trail": {"audrey", "stella"},
 		"register_dataset": {"adam"},
 		"manage_projects": {"adam"},
 		"stop_sandbox": {"adam"},
