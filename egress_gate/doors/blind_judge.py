@@ -25,7 +25,6 @@ from egress_gate.doors.kernel_judge import (
     Refused,
     bare_reply,
     empty_reply,
-    status,
 )
 from egress_gate.doors.kernel_protocol import KernelMessage
 from egress_gate.doors.memory import Asked, KernelMemory
@@ -36,6 +35,7 @@ ERRORS = frozenset(
 ) | {"GloveboxError", "Refused", "Mistake", "GateUnreachable", "BinderException", "CatalogException", "ParserException"}
 LINE = re.compile(r"(?:line |Cell In\[\d+\], line )(\d{1,6})")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+MOST = {"input_request": 16}  # of a kind, for one cell; of the others one
 ANSWER_TYPE = "application/vnd.glovebox.answer+json"
 
 
@@ -51,30 +51,42 @@ class BlindJudge(GuardedJudge):
     def _rebuilt(self, message: KernelMessage, asked: Asked | None) -> KernelMessage | None:
         kind = message.kind
         if kind == "status":
-            return _made(message, status(message.content))
-        if asked is None:
-            return None  # nothing that a browser asked for
+            return self._status(message, asked)
+        if asked is None or (kind not in DISPLAYS and not asked.first(kind, MOST.get(kind, 1))):
+            return None  # nothing that a browser asked for, or said before
+        if asked.code is None:
+            return _made(message, self._empty(message, asked)) if kind in REPLIES else self._plain(message)
+        over = self._cost(asked)
+        if over:
+            return self._silent(message, over)
         if kind == "execute_input":
-            return (
-                _made(message, {"code": asked.code, "execution_count": asked.number})
-                if asked.code is not None
-                else None
-            )
+            return _made(message, {"code": asked.code, "execution_count": asked.number})
         if kind in DISPLAYS:
             return self._answer(message, asked)
         if kind == "error":
             return _made(message, scrubbed(message.content, asked))
         if kind == "execute_reply":
             return _made(message, self._bare(message, asked))
-        if kind in REPLIES:
-            return _made(message, self._empty(message, asked))
-        if kind in PLAIN:
-            return _made(message, {"status": "ok", "restart": message.content.get("restart") is True})
         if kind == "input_request":
             return _made(message, {"prompt": "", "password": message.content.get("password") is True})
         if kind == "stream" or kind in COMMS:
             return self._once(message, "output", notices.BLIND.rstrip("."))
-        return None
+        return self._plain(message)
+
+    def _cost(self, asked: Asked) -> str:
+        """Type and line of an error, or that there was none, are told of so many cells an hour; empty while it may be told."""
+        if asked.over is None:
+            asked.over = self._budget.spend(0, cells=1) or ""
+        return asked.over
+
+    def _silent(self, message: KernelMessage, over: str) -> KernelMessage | None:
+        """Of a cell beyond the budget the same is said, whatever it did."""
+        if message.kind == "execute_input":
+            return self._once(message, "how this cell went", over)
+        return _made(message, bare_reply({"status": "aborted"})) if message.kind == "execute_reply" else None
+
+    def _plain(self, message: KernelMessage) -> KernelMessage | None:
+        return _made(message, {"status": "ok", "restart": False}) if message.kind in PLAIN else None
 
     def _answer(self, message: KernelMessage, asked: Asked) -> KernelMessage | None:
         """The gate's own answer, rendered by the door from the gate's bytes; anything else is withheld."""
@@ -100,12 +112,6 @@ class BlindJudge(GuardedJudge):
         made = empty_reply(message.kind)
         if message.kind == "complete_reply":
             made |= {"cursor_start": asked.cursor, "cursor_end": asked.cursor}
-        if message.kind == "is_complete_reply" and message.content.get("status") in (
-            "complete",
-            "incomplete",
-            "invalid",
-        ):
-            made = {"status": message.content["status"], "indent": ""}
         return made
 
 

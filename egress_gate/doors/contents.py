@@ -6,7 +6,6 @@ An upload is taken by its name's ending and its size, and recorded by digest. Un
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 import re
@@ -16,6 +15,7 @@ from typing import Any
 from egress_gate.doors import notices
 from egress_gate.doors.errors import ASK_FOR_RELEASE, ImportRefused, ShownWithheld, misbehaved
 from egress_gate.doors.kernel_judge import SHOWN_TYPES, size_of
+from egress_gate.doors.known import Known, cells_of, digest, joined, whole
 from egress_gate.doors.view import Budget
 
 MIB = 1024**2
@@ -27,43 +27,20 @@ IMPORTS = frozenset({
     "cfg", "html", "css", "js", "tex", "bib", "sh", "xml", "png", "jpg", "jpeg", "gif", "svg", "parquet", "feather",
     "xlsx", "whl", "zip", "gz", "tar", "lock", "log", "gitignore", "",
 }) | IMAGES  # fmt: skip
-UNTITLED = re.compile(r"[Uu]ntitled(?: Folder)? ?\d{0,2}(?:\.(?:ipynb|py|md|txt))?")
 FIELDS = ("name", "path", "last_modified", "created", "content", "format", "mimetype", "size", "writable", "type")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)")
 KINDS = frozenset({"directory", "file", "notebook"})
 
 
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
 @dataclass
 class Import:
-    """One upload as the trail keeps it."""
+    """One upload as the trail keeps it. ``version``: what the whole of it says, for a blind page."""
 
     path: str
+    kind: str
     digest: str
     size: int
-    pieces: list[str]
-
-
-class Known:
-    """Texts and names that came in through the door: all that a blind page may show again."""
-
-    def __init__(self) -> None:
-        self.texts: set[str] = {digest("")}
-        self.names: set[str] = set()
-
-    def learn(self, pieces: list[str], path: str) -> list[str]:
-        """Remember; returns the digests that are new."""
-        fresh = [piece for piece in dict.fromkeys(pieces) if piece not in self.texts]
-        self.texts.update(fresh)
-        parts = [part for part in path.split("/") if part]
-        self.names.update("/".join(parts[: depth + 1]) for depth in range(len(parts)))
-        return fresh
-
-    def name(self, path: str) -> bool:
-        return path.strip("/") in self.names or bool(UNTITLED.fullmatch(posixpath.basename(path)))
+    version: str | None
 
 
 def _refused_import(why: str, do: str) -> ImportRefused:
@@ -86,11 +63,11 @@ def imported(path: str, body: bytes) -> Import | None:
         )
     if model.get("type") == "notebook" or isinstance(content, dict):
         text = json.dumps(content, sort_keys=True)
-        return Import(path, digest(text), len(text), [digest(source) for source in sources(content)])
+        return Import(path, "notebook", digest(text), len(text), whole(content))
     if not isinstance(content, str):
         raise _refused_import("Its content is neither text nor a notebook.", "Save it from JupyterLab.")
-    pieces = [digest(content)] if model.get("format") == "text" else []
-    return Import(path, digest(content), len(content), pieces)
+    version = whole(content) if model.get("format") == "text" else None
+    return Import(path, "file", digest(content), len(content), version)
 
 
 def _parsed(body: bytes) -> dict[str, Any] | None:
@@ -99,16 +76,6 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return model if isinstance(model, dict) else None
-
-
-def _joined(source: Any) -> str:
-    parts = [source] if isinstance(source, str) else source if isinstance(source, list) else []
-    return "".join(part for part in parts if isinstance(part, str))
-
-
-def sources(notebook: Any) -> list[str]:
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    return [_joined(cell.get("source")) for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
 
 
 # -- what is shown ----------------------------------------------------------------------------------------------------
@@ -176,58 +143,51 @@ def _withheld(why: str) -> ShownWithheld:
 
 
 def blind(model: dict[str, Any], known: Known, asked: str) -> dict[str, Any]:
-    """Only names and texts that came in through the door. ``asked`` is the path in the address, the model's is not believed."""
-    shown = _frame(model, asked)
-    content = model.get("content")
+    """What came in through the door, as the door remembers it; of the sandbox's answer only that it is the same.
+
+    ``asked`` is the path in the address; the model's is not believed.
+    """
+    content, kind = model.get("content"), known.kind(asked)
+    if kind is None:
+        raise _unknown("Its name did not come in through this page.")
+    shown = _frame(kind, asked, has=content is not None)
     if content is None:
         return shown
-    if model["type"] == "directory":
-        listed = (
-            [m for m in content if isinstance(m, dict) and m.get("type") in KINDS] if isinstance(content, list) else []
-        )
-        inside = [(posixpath.join(asked, str(m.get("name", ""))), m) for m in listed[:2000]]
-        shown["content"] = [
-            _frame(m, path) for path, m in inside if known.name(path) and "/" not in str(m.get("name", ""))
-        ]
-        return shown
-    if model["type"] == "notebook" and isinstance(content, dict):
-        shown["content"] = _blind_notebook(content, known)
-        return shown
-    if model.get("format") == "text" and isinstance(content, str) and digest(content) in known.texts:
-        shown["content"] = content
-        return shown
-    raise ShownWithheld(
-        "The file was not shown.",
-        why="Its text did not come in through this page. " + notices.BLIND,
-        do=ASK_FOR_RELEASE,
-    )
+    if kind == "directory":
+        shown["content"] = [_frame(each, path, has=False) for path, each in known.inside(asked)]
+    elif not known.holds(asked, content):
+        raise _unknown("What it holds now did not come in through this page.")
+    else:
+        shown["content"] = _blind_notebook(content) if kind == "notebook" and isinstance(content, dict) else content
+    if kind != "directory" and isinstance(shown["content"], dict) != (kind == "notebook"):
+        raise misbehaved("it is not the kind of file that was asked for")
+    return shown
 
 
-def _frame(model: dict[str, Any], path: str) -> dict[str, Any]:
-    kind = str(model.get("type"))
+def _unknown(why: str) -> ShownWithheld:
+    return ShownWithheld("The file was not shown.", why=f"{why} {notices.BLIND}", do=ASK_FOR_RELEASE)
+
+
+def _frame(kind: str, path: str, *, has: bool) -> dict[str, Any]:
     formats = {"directory": "json", "notebook": "json", "file": "text"}
-    has = model.get("content") is not None
     return {
-        "name": posixpath.basename(path), "path": path.strip("/"), "type": kind, "writable": True, "size": None,
+        "name": posixpath.basename(path.strip("/")), "path": path.strip("/"), "type": kind, "writable": True, "size": None,
         "last_modified": "2000-01-01T00:00:00Z", "created": "2000-01-01T00:00:00Z", "mimetype": None,
         "content": None, "format": formats[kind] if has else None, "hash": None, "hash_algorithm": None,
     }  # fmt: skip
 
 
-def _blind_notebook(notebook: dict[str, Any], known: Known) -> dict[str, Any]:
+def _blind_notebook(notebook: dict[str, Any]) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
-    for cell in notebook.get("cells") or []:
-        if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
-            continue
-        source = _joined(cell.get("source"))
-        shown = source if digest(source) in known.texts else "# withheld: this text did not come in through this page"
+    for cell in cells_of(notebook):
+        kind = cell.get("cell_type")
         made: dict[str, Any] = {
-            "cell_type": cell["cell_type"],
+            "cell_type": kind if kind in ("code", "markdown", "raw") else "raw",
             "metadata": {},
-            "source": shown,
+            "source": joined(cell.get("source")),
             "id": f"cell-{len(cells)}",
         }
-        if cell["cell_type"] == "code":
+        if made["cell_type"] == "code":
             made |= {"outputs": [], "execution_count": None}
         cells.append(made)
     spec = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -41,6 +41,7 @@ PLAIN = frozenset({
     "shutdown_reply", "interrupt_reply", "create_subshell_reply", "delete_subshell_reply", "list_subshell_reply",
     "clear_output", "iopub_welcome",
 })  # fmt: skip
+ONCE = REPLIES | {"execute_reply", "execute_input", "shutdown_reply", "interrupt_reply"}
 COMMS = frozenset({"comm_open", "comm_msg", "comm_close", "debug_event"})
 OUTWARD: dict[str, frozenset[str]] = {
     "iopub": DISPLAYS | COMMS | PLAIN | {"status", "execute_input", "stream", "error"},
@@ -128,7 +129,6 @@ class GuardedJudge(OpenJudge):
     def __init__(self, memory: KernelMemory, protocol: str | None, who: str, refused: Refused, budget: Budget) -> None:
         super().__init__(memory, protocol, who, refused)
         self._budget = budget
-        self._noticed: set[str] = set()  # parents that already got the notice that ends their stream
         self._display_ids: dict[str, str] = {}
         self._streamed: dict[str, int] = {}  # parent → bytes of text shown
 
@@ -156,7 +156,9 @@ class GuardedJudge(OpenJudge):
     def _rebuilt(self, message: KernelMessage, asked: Asked | None) -> KernelMessage | None:
         kind = message.kind
         if kind == "status":
-            return _with(message, status(message.content))
+            return self._status(message, asked)
+        if kind in ONCE and self._unasked(kind, asked):
+            return None
         if kind == "execute_input":
             return (
                 _with(message, {"code": asked.code, "execution_count": _count(message)})
@@ -174,6 +176,21 @@ class GuardedJudge(OpenJudge):
         return self._other(message)
 
     # -- one kind each ------------------------------------------------------------------------------------------------
+    def _unasked(self, kind: str, asked: Asked | None) -> bool:
+        """An answer comes once, and to a request. One to a request from before the doors' restart costs like an output."""
+        return not asked.first(kind) if asked is not None else self._budget.spend(0, cells=1) is not None
+
+    def _status(self, message: KernelMessage, asked: Asked | None) -> KernelMessage | None:
+        """Busy and idle once for each request; every other state is the kernel's to choose, and costs like an output."""
+        made = status(message.content)
+        state = made["execution_state"]
+        if asked is not None and state in ("busy", "idle") and (state == "idle" or not asked.said["idle"]):
+            if asked.first(state):
+                return _with(message, made)
+        elif self._budget.spend(size_of(made), cells=1) is None:
+            return _with(message, made)
+        return None
+
     def _over(self, size: int, *, cells: int = 0, images: int = 0) -> str | None:
         """Why an output of this size is withheld, or None when it was counted and may pass."""
         most = self._budget.allowance.output_bytes
@@ -181,12 +198,14 @@ class GuardedJudge(OpenJudge):
             return f"it is larger than the {most} bytes that one output may have here"
         return self._budget.spend(size, cells=cells, images=images)
 
-    def _display(self, message: KernelMessage) -> KernelMessage:
+    def _display(self, message: KernelMessage) -> KernelMessage | None:
         content = message.content
         data = content.get("data")
         known = {name: data[name] for name in SHOWN_TYPES if name in data} if isinstance(data, dict) else {}
         images = sum(name.startswith("image/") for name in known)
         over = self._over(size_of(known) + sum(map(len, message.buffers)), cells=1, images=images)
+        if over and self._budget.spend(0, cells=1):
+            return self._once(message, "an output", over)
         made: dict[str, Any] = {"data": notices.bundle("an output", over) if over else known, "metadata": {}}
         transient = content.get("transient")
         display_id = transient.get("display_id") if isinstance(transient, dict) else None
@@ -226,23 +245,18 @@ class GuardedJudge(OpenJudge):
 
     def _once(self, message: KernelMessage, what: str, why: str) -> KernelMessage | None:
         """A notice in the stream for the first thing withheld from a cell; the rest is silent."""
-        if message.parent_id in self._noticed:
+        asked = self._memory.of(message.parent_id)
+        if not (asked or self._memory.stray).first("notice"):
             return None
-        if len(self._noticed) > 512:
-            self._noticed.clear()
-        self._noticed.add(message.parent_id)
         made = KernelMessage(
             "iopub", {**message.header, "msg_type": "stream"}, message.parent, {}, notices.stream(what, why)
         )
         return made
 
-    def _error(self, message: KernelMessage) -> KernelMessage:
+    def _error(self, message: KernelMessage) -> KernelMessage | None:
         known = {name: message.content.get(name) for name in ("ename", "evalue", "traceback")}
         over = self._over(size_of(known), cells=1)
-        if over:
-            text = notices.sentence("the error's text", over)
-            known = {"ename": "Error", "evalue": text, "traceback": [text]}
-        return _with(message, known)
+        return self._once(message, "the error's text", over) if over else _with(message, known)
 
     def _reply(self, message: KernelMessage) -> KernelMessage:
         over = self._over(size_of(message.content))
@@ -257,7 +271,7 @@ class GuardedJudge(OpenJudge):
         if message.kind in REPLIES:
             return _with(message, empty_reply(message.kind))
         if message.kind in PLAIN:
-            return _with(message, {"status": "ok"})
+            return _with(message, {"status": "ok"}) if message.kind in ONCE else None
         return self._once(message, "an interactive output", over)
 
 

@@ -9,11 +9,10 @@ import uuid
 from collections import OrderedDict
 from typing import Any
 
-from egress_gate.doors.contents import Known
 from egress_gate.doors.errors import RouteRefused, misbehaved
-from egress_gate.doors.kernel_judge import STATES
+from egress_gate.doors.known import Known
 
-MOST_LISTED = 64
+MOST_LISTED = 32
 MOST_IDS = 256
 INSIDE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 SESSION_KINDS = frozenset({"notebook", "console", "file"})
@@ -35,16 +34,36 @@ class Ids:
     def __init__(self) -> None:
         self._outer: OrderedDict[str, str] = OrderedDict()
         self._inner: dict[str, str] = {}
+        self._sessions: dict[str, tuple[str, str]] = {}  # the sandbox's id of a session → path and kind, as it began
+
+    def bind(self, answer: Any, known: Known) -> None:
+        """The answer to a browser's own request for a kernel or a session: from now on it is one of the browser's."""
+        if not isinstance(answer, dict):
+            return
+        kernel = answer.get("kernel")
+        self._give(answer.get("id"))
+        if isinstance(kernel, dict):
+            self._give(kernel.get("id"))
+            path, kind = answer.get("path"), answer.get("type")
+            if isinstance(path, str) and known.name(path) and isinstance(kind, str) and kind in SESSION_KINDS:
+                self._sessions[str(answer.get("id"))] = (path, kind)
+
+    def session(self, inside: Any) -> tuple[str, str] | None:
+        return self._sessions.get(inside) if isinstance(inside, str) else None
 
     def outer(self, inside: Any) -> str | None:
-        if not isinstance(inside, str) or not INSIDE_ID.fullmatch(inside):
-            return None
-        if inside not in self._outer:
-            if len(self._outer) >= MOST_IDS:
-                del self._inner[self._outer.popitem(last=False)[1]]
-            self._outer[inside] = str(uuid.uuid4())
-            self._inner[self._outer[inside]] = inside
-        return self._outer[inside]
+        """The door's id for one that a browser began; None for any other: the sandbox names no new ones."""
+        return self._outer.get(inside) if isinstance(inside, str) else None
+
+    def _give(self, inside: Any) -> None:
+        if not isinstance(inside, str) or not INSIDE_ID.fullmatch(inside) or inside in self._outer:
+            return
+        if len(self._outer) >= MOST_IDS:
+            gone, outer = self._outer.popitem(last=False)
+            del self._inner[outer]
+            self._sessions.pop(gone, None)
+        self._outer[inside] = str(uuid.uuid4())
+        self._inner[self._outer[inside]] = inside
 
     def inner(self, outer: str) -> str | None:
         return self._inner.get(outer)
@@ -62,34 +81,32 @@ class Ids:
         return f"{found[1]}{inside}{found[3]}"
 
 
-def blind(answer: Any, ids: Ids, known: Known) -> Any:
-    """A list or one of kernels or sessions, of known fields only."""
-    if isinstance(answer, list):
-        return [made for one in answer[:MOST_LISTED] if (made := _one(one, ids, known)) is not None]
-    return _one(answer, ids, known) or {}
+def blind(answer: Any, ids: Ids) -> Any:
+    """A list or one of kernels or sessions that a browser began. Each once and in the door's order: a list says who lives, no more."""
+    if not isinstance(answer, list):
+        return _one(answer, ids) or {}
+    made = [found for one in answer[:MOST_LISTED] if (found := _one(one, ids)) is not None]
+    return [each for _, each in sorted({each["id"]: each for each in made}.items())]
 
 
-def _one(raw: Any, ids: Ids, known: Known) -> dict[str, Any] | None:
+def _one(raw: Any, ids: Ids) -> dict[str, Any] | None:
     if not isinstance(raw, dict):
         return None
-    return _session(raw, ids, known) if "kernel" in raw else _kernel(raw, ids)
+    return _session(raw, ids) if "kernel" in raw else _kernel(raw, ids)
 
 
 def _kernel(raw: Any, ids: Ids) -> dict[str, Any] | None:
     name = ids.outer(raw.get("id")) if isinstance(raw, dict) else None
     if name is None:
         return None
-    state = raw.get("execution_state")
-    return {
-        "id": name, "name": "python3", "last_activity": NEVER, "connections": 1,
-        "execution_state": state if state in STATES else "unknown",
-    }  # fmt: skip
+    return {"id": name, "name": "python3", "last_activity": NEVER, "connections": 1, "execution_state": "idle"}
 
 
-def _session(raw: dict[str, Any], ids: Ids, known: Known) -> dict[str, Any] | None:
-    name, kernel, path, kind = ids.outer(raw.get("id")), _kernel(raw["kernel"], ids), raw.get("path"), raw.get("type")
-    if name is None or kernel is None or not isinstance(path, str) or not known.name(path) or kind not in SESSION_KINDS:
+def _session(raw: dict[str, Any], ids: Ids) -> dict[str, Any] | None:
+    name, kernel, began = ids.outer(raw.get("id")), _kernel(raw["kernel"], ids), ids.session(raw.get("id"))
+    if name is None or kernel is None or began is None:
         return None
+    path, kind = began
     made = {"id": name, "path": path, "name": posixpath.basename(path), "type": kind, "kernel": kernel}
     return made | ({"notebook": {"path": path, "name": made["name"]}} if kind == "notebook" else {})
 
@@ -99,8 +116,8 @@ def inbound(body: bytes, ids: Ids, known: Known) -> bytes:
     model = parsed(body) if body else {}
     if not isinstance(model, dict):
         return b"{}"
-    if isinstance(model.get("path"), str):
-        known.learn([], model["path"])
+    if isinstance(model.get("path"), str) and not known.name(model["path"]):
+        known.came_in(model["path"])
     kernel = model.get("kernel")
     if isinstance(kernel, dict) and isinstance(kernel.get("id"), str):
         kernel["id"] = ids.inner(kernel["id"])

@@ -7,7 +7,7 @@ kernel cannot name a request that was never made.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,13 @@ class Asked:
     withheld: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
     recorded: bool = False
+    said: Counter[str] = field(default_factory=Counter)  # messages of a kind that have passed for it
+    over: str | None = None  # under blind: why nothing is said of it, once that was asked; empty when it may be
+
+    def first(self, kind: str, most: int = 1) -> bool:
+        """Whether another message of this kind may pass; counts it. How many come is the kernel's choice, and so says something."""
+        self.said[kind] += 1
+        return self.said[kind] <= most
 
     def show(self, data: bytes) -> None:
         self.shown += len(data)
@@ -46,6 +53,7 @@ class KernelMemory:
         self._trail = trail
         self._asked: OrderedDict[str, Asked] = OrderedDict()
         self._cells = 0
+        self.stray = Asked({}, now())  # all that belongs to no request, together
 
     def ask(self, header: dict[str, Any], *, code: str | None = None, cursor: int = 0) -> Asked:
         asked = Asked(header, now(), code, cursor)

@@ -133,29 +133,32 @@ class Relay:
         if answer.status not in rules.STATUSES:
             raise misbehaved("its status is not one of a notebook server", str(answer.status))
         rules.refuse_encoding(answer.headers)
+        status = way.viewer.answered(way.request.method, way.relative, answer.status)
         headers = rules.outward(route, answer.headers)
         headers.update(sent)
         if answer.status in (204, 304):
-            return web.Response(status=answer.status, headers=headers)
+            return web.Response(status=status, headers=headers)
         if answer.status >= 400 and rules.media_type(answer.headers) not in CONTENT_TYPES[route.shape]:
-            return self._plain_error(way, answer)
+            return self._plain_error(way, answer, status)
         if (answer.content_length or 0) > route.most_out:
             raise too_large(route.most_out)
         headers["Content-Type"] = rules.content_type(route, path, answer.headers)
         if way.request.method == "HEAD":
-            return web.Response(status=answer.status, headers=headers)
+            return web.Response(status=status, headers=headers)
         if route.shape is Shape.ASSET:
             return await self._stream(way, answer, headers)
-        return await self._whole(way, answer, headers)
+        return await self._whole(way, answer, headers, status)
 
-    async def _whole(self, way: Passage, answer: aiohttp.ClientResponse, headers: CIMultiDict[str]) -> web.Response:
+    async def _whole(
+        self, way: Passage, answer: aiohttp.ClientResponse, headers: CIMultiDict[str], status: int
+    ) -> web.Response:
         body = await read_bounded(way.upstream, answer, way.route.most_out)
         if way.route.shape is not Shape.PAGE:
             body = await _beside(
                 len(body), way.viewer.outward, way.route, way.request.method, way.relative, answer.status, body
             )
         self._trail.shown(way.upstream.sandbox, way.route.name, len(body))
-        return web.Response(status=answer.status, body=body, headers=headers)
+        return web.Response(status=status, body=body, headers=headers)
 
     async def _stream(
         self, way: Passage, answer: aiohttp.ClientResponse, headers: CIMultiDict[str]
@@ -180,13 +183,11 @@ class Relay:
             self._trail.shown(way.upstream.sandbox, way.route.name, size)
         return out
 
-    def _plain_error(self, way: Passage, answer: aiohttp.ClientResponse) -> web.Response:
+    def _plain_error(self, way: Passage, answer: aiohttp.ClientResponse, status: int) -> web.Response:
         """An error of the sandbox whose body is not of this route: the status passes, the body is ours."""
         answer.close()
         self._trail.shown(way.upstream.sandbox, way.route.name, 0)
-        return web.json_response(
-            {"message": "The notebook server refused this."}, status=answer.status, headers=way.sent
-        )
+        return web.json_response({"message": "The notebook server refused this."}, status=status, headers=way.sent)
 
 
 async def read_bounded(upstream: Upstream, answer: aiohttp.ClientResponse, most: int) -> bytes:

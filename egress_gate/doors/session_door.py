@@ -16,9 +16,9 @@ from aiohttp import web
 
 from egress_gate.doors import headers as rules
 from egress_gate.doors import pages, routes
-from egress_gate.doors.contents import Known
 from egress_gate.doors.errors import CrossSite, DoorFault, NoSandbox, SignedOut
 from egress_gate.doors.interface import Interface
+from egress_gate.doors.known import Known
 from egress_gate.doors.relay import Cut, Passage, Relay
 from egress_gate.doors.routes import SOCKETS, Shape
 from egress_gate.doors.sandboxes import Registry, Sandbox
@@ -290,7 +290,6 @@ def without_token(query: str) -> str:
 def known(standing: Standing) -> Known:
     """What came in through the door before."""
     made = Known()
-    made.learn(list(standing.pieces), "")
-    for name in standing.names:
-        made.learn([], name)
+    for path, kind, version in standing.uploads:
+        made.came_in(path, kind, version)
     return made

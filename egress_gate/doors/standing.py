@@ -27,13 +27,12 @@ log = logging.getLogger("glovebox.doors")
 
 @dataclass(frozen=True)
 class Standing:
-    """``spent`` holds (unix time, bytes, outputs, images) of the last day; ``pieces`` and ``names`` came in through the door."""
+    """``spent`` holds (unix time, bytes, outputs, images) of the last day; ``uploads``: (path, kind, version) that came in through it."""
 
     view: str
     allowance: Allowance
     spent: tuple[tuple[float, int, int, int], ...] = ()
-    pieces: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
+    uploads: tuple[tuple[str, str, str | None], ...] = ()
 
 
 class Standings(Protocol):
@@ -53,8 +52,8 @@ class StoreStandings:
         with self.database.read() as c:
             levels = _classifications(c, sandbox)
             spent = tuple(_spent(c, sandbox, stamp(now() - self.window)))
-            pieces, names = _imported(c, sandbox) if sandbox.view == "blind" else ((), ())
-        made = Standing(sandbox.view, OPEN if sandbox.view == "open" else NOTHING, spent, pieces, names)
+            uploads = _uploads(c, sandbox) if sandbox.view == "blind" else ()
+        made = Standing(sandbox.view, OPEN if sandbox.view == "open" else NOTHING, spent, uploads)
         return self._by_policy(made, levels)
 
     def _by_policy(self, standing: Standing, levels: list[int]) -> Standing:
@@ -90,9 +89,9 @@ def _rows(c: Connection, sandbox: Sandbox, kind: str, since: str) -> Iterator[An
     )
     event = schema.session_event.c
     yield from c.execute(
-        select(event.time, event.facts, event.digest).where(
-            event.sandbox.in_(mine), event.kind == kind, event.time >= since
-        )
+        select(event.time, event.facts, event.digest)
+        .where(event.sandbox.in_(mine), event.kind == kind, event.time >= since)
+        .order_by(event.id)
     )
 
 
@@ -102,11 +101,6 @@ def _spent(c: Connection, sandbox: Sandbox, since: str) -> Iterator[tuple[float,
         yield moment(row.time).timestamp(), spent.get("bytes", 0), spent.get("outputs", 0), spent.get("images", 0)
 
 
-def _imported(c: Connection, sandbox: Sandbox) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    pieces: set[str] = {row.digest for row in _rows(c, sandbox, "cell", "")}
-    names: set[str] = set()
-    for row in _rows(c, sandbox, "upload", ""):
-        facts = json.loads(row.facts)
-        pieces.update(facts.get("pieces") or [])
-        names.add(str(facts.get("path", "")))
-    return tuple(pieces), tuple(names)
+def _uploads(c: Connection, sandbox: Sandbox) -> tuple[tuple[str, str, str | None], ...]:
+    facts = [json.loads(row.facts) for row in _rows(c, sandbox, "upload", "")]
+    return tuple((str(f.get("path", "")), str(f.get("kind", "file")), f.get("version")) for f in facts)

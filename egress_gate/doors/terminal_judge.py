@@ -40,6 +40,7 @@ class TerminalJudge:
         self._budget = budget
         self._since_line = 0
         self._noticed = False
+        self._signalled: set[str] = set()
 
     def inward(self, kind: WSMsgType, data: bytes) -> list[Message]:
         message = _list(kind, data)
@@ -61,6 +62,9 @@ class TerminalJudge:
             self._refused("unreadable-message", "terminal")
             return []
         if message[0] in SIGNALS:
+            if message[0] in self._signalled and self._budget.spend(0, cells=1):
+                return []  # each again would be a bit beside every budget
+            self._signalled.add(message[0])
             return [_text(message[0], {})] if message[0] == "setup" else [_text(message[0], 1)]
         if message[0] not in TEXTS or len(message) != 2 or not isinstance(message[1], str):
             self._refused("unknown-message", "terminal")

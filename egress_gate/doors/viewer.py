@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections import OrderedDict
 from typing import Any
 from urllib.parse import unquote
@@ -10,11 +11,11 @@ from urllib.parse import unquote
 from egress_gate.doors import contents, listings, notices, own
 from egress_gate.doors.answers import Answers
 from egress_gate.doors.blind_judge import BlindJudge
-from egress_gate.doors.contents import Known
 from egress_gate.doors.drawer import Drawer
 from egress_gate.doors.errors import ASK_FOR_RELEASE, DoorFault, ShownWithheld
 from egress_gate.doors.interface import Interface
 from egress_gate.doors.kernel_judge import GuardedJudge, OpenJudge
+from egress_gate.doors.known import Known
 from egress_gate.doors.listings import Ids
 from egress_gate.doors.memory import KernelMemory
 from egress_gate.doors.routes import Route, Shape
@@ -26,6 +27,8 @@ from egress_gate.doors.websocket import Judge
 from store.clock import now
 
 MOST_KERNELS = 64
+BEGINNINGS = frozenset({"kernels", "kernel-action", "sessions", "session"})
+LEAST_ANSWER = 1024  # bytes that an answer of the sandbox costs under blind, however little it says
 TERMINALS = frozenset({"terminals", "terminal", "terminal-socket"})
 
 
@@ -99,22 +102,40 @@ class Viewer:
         return body
 
     def _import(self, path: str, method: str, body: bytes) -> None:
+        model = listings.parsed(body) if body and method != "PUT" else {}
         if method == "PATCH":
-            model = listings.parsed(body) if body else {}
             if isinstance(model, dict) and isinstance(model.get("path"), str):
-                self._known.learn([], model["path"])
+                self._known.moved(path, model["path"])
             return
         taken = contents.imported(path, body) if body else None
         if taken is None:
-            self._known.learn([], path)
+            if method == "PUT":
+                kind = listings.parsed(body).get("type") if body else None
+                self._known.came_in(path, "directory" if kind == "directory" else "file")
             return
-        fresh = self._known.learn(taken.pieces, path)
-        facts: dict[str, Any] = {"path": path[:200]}
+        self._known.came_in(path, taken.kind, taken.version)
+        facts: dict[str, Any] = {"path": path[:200], "kind": taken.kind}
         if self.blind:
-            facts["pieces"] = fresh
+            facts["version"] = taken.version
         self._trail.happened(self.sandbox, Event("upload", taken.digest, taken.size, facts, now()))
 
     # -- what comes back ------------------------------------------------------------------------------------------------
+    def answered(self, method: str, relative: str, status: int) -> int:
+        """The status that a browser gets. Under ``blind`` even that is an output: it costs, and few are told apart.
+
+        Raises ShownWithheld when the budget is spent.
+        """
+        if not self.blind:
+            return status
+        over = self._budget.spend(LEAST_ANSWER)
+        if over:
+            raise ShownWithheld(
+                "That was not shown.", why=f"This project's view is blind, and {over}.", do=ASK_FOR_RELEASE
+            )
+        if method == "DELETE" and status == 204 and relative.startswith("api/contents"):
+            self._known.removed(unquote(relative.removeprefix("api/contents")))
+        return status if status < 400 else 404 if status == 404 else 400
+
     def outward(self, route: Route, method: str, relative: str, status: int, body: bytes) -> bytes:
         """A JSON body on its way to the browser, as this view shows it. Raises ShownWithheld or SandboxMisbehaved."""
         if status >= 400:
@@ -125,6 +146,8 @@ class Viewer:
             return body
         answer = listings.parsed(body)
         if self.blind:
+            if method in ("POST", "PATCH") and route.name in BEGINNINGS:
+                self._ids.bind(answer, self._known)
             return _dump(self._blind_json(route, answer))
         made = _dump(answer)
         over = self._budget.spend(len(made))
@@ -136,7 +159,7 @@ class Viewer:
 
     def _blind_json(self, route: Route, answer: Any) -> Any:
         if route.name in ("kernels", "kernel", "kernel-action", "sessions", "session"):
-            return listings.blind(answer, self._ids, self._known)
+            return listings.blind(answer, self._ids)
         if route.name == "checkpoints":
             one = {"id": "checkpoint", "last_modified": listings.NEVER}
             return [one] if isinstance(answer, list) and answer else [] if isinstance(answer, list) else one
@@ -164,14 +187,17 @@ class Viewer:
 
     def _asked(self, method: str, relative: str, model: dict[str, Any]) -> str:
         """Where a file is: by the address, but for a new or renamed one, whose name must then be a known one."""
+        path = unquote(relative.removeprefix("api/contents")).strip("/")
         if method in ("GET", "PUT"):
-            return unquote(relative.removeprefix("api/contents")).strip("/")
-        named = str(model.get("path", ""))
-        if not self._known.name(named):
+            return path
+        named = str(model.get("path", "")).strip("/")
+        new = posixpath.dirname(named) == path and not self._budget.spend(0, cells=1)
+        if not self._known.name(named) or (method == "POST" and not new):
             raise ShownWithheld(
                 "The file was not shown.", why="Its name did not come in through this page.", do=ASK_FOR_RELEASE
             )
-        self._known.learn([], named)
+        if self._known.kind(named) is None:
+            self._known.came_in(named, str(model["type"]))
         return named
 
     # -- websockets -----------------------------------------------------------------------------------------------------

@@ -242,11 +242,11 @@ profile can be changed by a setting.
 - `loopback_inet = true` adds `AF_INET`, which then reaches `lo` and nothing else: for Dask, Ray or a Spark page. Sandboxes
   stay apart, since each has its own `lo`.
 - `runtime = "runsc"` (gVisor) gives each sandbox its own kernel in user space, at the price of slower starts and system calls.
-  Processes are then gVisor's and not visible as such: the proof keeps to engine, network and cgroup facts.
-  `runtime = "kata"` does the same with a virtual machine, where the hardware allows it.
+  The proof then looks at gVisor's own processes. `runtime = "kata"` does the same with a virtual machine, where the hardware allows
+  it. How: [another kernel under the sandboxes](../how-to/another-kernel.md).
 - `waiting` is how many sandboxes may wait for a claim at most; how many do follows use and free memory. `0` makes every start a
   cold one. With `runsc` and `kata`, and on kernels older than 5.12, starts are cold anyway.
-- User-namespace remapping is the engine's own option (`userns-remap` in `daemon.json`); the profile works with it.
+- User-namespace remapping is the engine's own option (`userns-remap` in `daemon.json`); see the same page.
 
 cgroup v1 and v2 are both supported; on v2 the engine has no swappiness, and swap is limited to nothing instead.
 

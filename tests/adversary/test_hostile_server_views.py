@@ -12,10 +12,11 @@ from aiohttp import WSMsgType
 
 from egress_gate.doors.answers import Answers
 from egress_gate.doors.blind_judge import ANSWER_TYPE, BlindJudge
-from egress_gate.doors.contents import Known, blind, digest, model_of, refuse_download
+from egress_gate.doors.contents import blind, model_of, refuse_download
 from egress_gate.doors.errors import DoorFault, ImportRefused, ShownWithheld
 from egress_gate.doors.kernel_judge import OUTWARD, GuardedJudge, OpenJudge
 from egress_gate.doors.kernel_protocol import KERNEL_V1, KernelMessage, decode, encode
+from egress_gate.doors.known import Known, digest, whole
 from egress_gate.doors.listings import Ids
 from egress_gate.doors.listings import blind as blind_list
 from egress_gate.doors.memory import KernelMemory
@@ -288,69 +289,113 @@ def test_blind_files_show_only_text_that_came_in() -> None:
     known = Known()
     with pytest.raises(ShownWithheld):
         blind(model_of(_file()), known, "a.txt")
-    known.learn([digest("mine")], "a.txt")
+    known.came_in("a.txt", "file", digest("mine"))
+    with pytest.raises(ShownWithheld):
+        blind(model_of(_file()), known, "a.txt")
     shown = blind(model_of(_file(content="mine")), known, "a.txt")
     assert shown["content"] == "mine"
     assert SECRET not in json.dumps(shown)
 
 
-def test_blind_listings_show_only_names_that_came_in() -> None:
+def test_blind_text_is_shown_at_the_path_at_which_it_came_in() -> None:
+    """Else one of a hundred uploaded texts, shown at another path, says which."""
     known = Known()
-    known.learn([], "work/a.ipynb")
-    inside = [json.loads(_file(name=name, content=None)) for name in ("a.ipynb", SECRET, "../x", "work/a.ipynb")]
-    shown = blind(model_of(_file(type="directory", content=inside)), known, "work")
-    assert [one["name"] for one in shown["content"]] == ["a.ipynb"]
-    assert SECRET not in json.dumps(shown)
+    for n in range(100):
+        known.came_in(f"{n}.txt", "file", digest(str(n)))
+    with pytest.raises(ShownWithheld):
+        blind(model_of(_file(content="7")), known, "8.txt")
 
 
-def test_blind_notebooks_show_only_cells_that_came_in() -> None:
+def test_a_blind_listing_is_the_doors_own() -> None:
+    """Not even which of the known names it holds is the sandbox's to say."""
     known = Known()
-    known.learn([digest("x = 1")], "a.ipynb")
+    known.came_in("work/a.ipynb", "notebook")
+    known.came_in("work/b.txt")
+    for names in ([], ["a.ipynb", SECRET, "../x", "work/a.ipynb"], ["b.txt"]):
+        inside = [json.loads(_file(name=name, content=None)) for name in names]
+        shown = blind(model_of(_file(type="directory", content=inside)), known, "work")
+        assert [(one["path"], one["type"]) for one in shown["content"]] == [
+            ("work/a.ipynb", "notebook"),
+            ("work/b.txt", "file"),
+        ]
+        assert SECRET not in json.dumps(shown)
+
+
+def _notebook(*texts: str) -> dict[str, Any]:
     cells = [
-        {
-            "cell_type": "code",
-            "source": ["x = ", "1"],
-            "outputs": [{"text": SECRET}],
-            "metadata": {SECRET: 1},
-            "execution_count": 4711,
-        },
-        {"cell_type": "markdown", "source": SECRET, "metadata": {}},
-        {"cell_type": SECRET, "source": "x = 1"},
+        {"cell_type": "code", "source": text, "outputs": [{"text": SECRET}], "metadata": {SECRET: 1}} for text in texts
     ]
-    notebook = {
-        "cells": cells,
-        "metadata": {SECRET: SECRET, "kernelspec": {"name": SECRET}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    shown = blind(model_of(_file(type="notebook", format="json", content=notebook)), known, "a.ipynb")
+    return {"cells": cells, "metadata": {SECRET: SECRET, "kernelspec": {"name": SECRET}}, "nbformat": 4}
+
+
+def test_a_blind_notebook_is_shown_as_it_came_in_and_nothing_beside_its_cells() -> None:
+    known = Known()
+    known.came_in("a.ipynb", "notebook", whole(_notebook("x = 1", "y = 2")))
+    shown = blind(
+        model_of(_file(type="notebook", format="json", content=_notebook("x = 1", "y = 2"))), known, "a.ipynb"
+    )
     assert SECRET not in json.dumps(shown)
-    assert next(cell["source"] for cell in shown["content"]["cells"]) == "x = 1"
+    assert [cell["source"] for cell in shown["content"]["cells"]] == ["x = 1", "y = 2"]
     assert shown["content"]["cells"][0]["outputs"] == []
 
 
-def test_blind_lists_use_the_doors_own_ids() -> None:
+@pytest.mark.parametrize("texts", [("y = 2", "x = 1"), ("x = 1",), ("x = 1", "y = 2", "y = 2"), ("x = 1", SECRET)])
+def test_known_cells_are_no_alphabet(texts: tuple[str, ...]) -> None:
+    """Cells that came in, put together otherwise, would spell anything: a notebook passes whole or not at all."""
+    known = Known()
+    known.came_in("a.ipynb", "notebook", whole(_notebook("x = 1", "y = 2")))
+    with pytest.raises(ShownWithheld):
+        blind(model_of(_file(type="notebook", format="json", content=_notebook(*texts))), known, "a.ipynb")
+
+
+def test_a_new_blind_notebook_is_empty() -> None:
+    known = Known()
+    known.came_in("Untitled.ipynb", "notebook")
+    model = model_of(_file(type="notebook", format="json", content=_notebook()))
+    assert blind(model, known, "Untitled.ipynb")["content"]["cells"] == []
+
+
+def test_blind_names_follow_what_the_browser_does() -> None:
+    known = Known()
+    known.came_in("work/a.ipynb", "notebook", "v")
+    known.moved("work", "done")
+    assert known.inside("") == [("done", "directory")]
+    assert known.inside("done") == [("done/a.ipynb", "notebook")]
+    known.removed("done/a.ipynb")
+    assert known.inside("done") == []
+
+
+def _kernel(name: str = "patient-4711") -> dict[str, Any]:
+    return {"id": name, "name": SECRET, "last_activity": SECRET, "execution_state": "busy", "connections": 4711}
+
+
+def test_blind_lists_hold_what_a_browser_began_and_use_the_doors_own_ids() -> None:
     ids, known = Ids(), Known()
-    known.learn([], "a.ipynb")
-    kernel = {
-        "id": "patient-4711",
-        "name": SECRET,
-        "last_activity": SECRET,
-        "execution_state": SECRET,
-        "connections": 4711,
-    }
-    sessions = [
-        {"id": "patient-4711", "path": "a.ipynb", "name": SECRET, "type": "notebook", "kernel": kernel},
-        {"id": "b", "path": SECRET, "name": "", "type": "notebook", "kernel": kernel},
-        {"id": {"x": SECRET}, "path": "a.ipynb", "type": "notebook", "kernel": kernel},
-    ]
-    shown = blind_list(sessions, ids, known)
-    assert len(shown) == 1
-    assert SECRET not in json.dumps(shown)
-    assert "4711" not in json.dumps(shown[0]).replace(shown[0]["id"], "").replace(shown[0]["kernel"]["id"], "")
-    assert ids.path(f"api/kernels/{shown[0]['kernel']['id']}/channels") == "api/kernels/patient-4711/channels"
-    with pytest.raises(DoorFault):
-        ids.path("api/kernels/patient-4711/channels")
+    for n in range(20):
+        known.came_in(f"{n}.ipynb", "notebook")
+    began = {"id": "patient-4711", "path": "7.ipynb", "name": SECRET, "type": "notebook", "kernel": _kernel("k-4711")}
+    ids.bind(began, known)
+    lies = [{**began, "path": f"{n}.ipynb"} for n in range(20)]  # one known path after the other would spell something
+    others = [{**began, "id": f"new-{n}", "kernel": _kernel(f"new-kernel-{n}")} for n in range(20)]
+    for answer in ([began], lies, [*others, began], [*lies, *others][:25]):
+        (shown,) = blind_list(answer, ids)
+        assert shown["path"] == "7.ipynb"
+        assert shown["kernel"]["execution_state"] == "idle"
+        assert SECRET not in json.dumps(shown)
+        assert "4711" not in json.dumps(shown).replace(shown["id"], "").replace(shown["kernel"]["id"], "")
+    assert ids.path(f"api/kernels/{shown['kernel']['id']}/channels") == "api/kernels/k-4711/channels"
+    for stranger in ("patient-4711", "new-kernel-1"):
+        with pytest.raises(DoorFault):
+            ids.path(f"api/kernels/{stranger}/channels")
+
+
+@pytest.mark.parametrize("status", [200, 404, 409, 500])
+def test_under_blind_a_status_costs_and_few_are_told_apart(sandbox: Sandbox, trail: Trail, status: int) -> None:
+    viewer = Viewer(sandbox, trail, Budget(Allowance(3000, 10**6, 0, 0, 2000)), Known(), None)
+    got = {viewer.answered("GET", "api/contents/a", status) for _ in range(2)}
+    assert got <= {200, 404, 400}
+    with pytest.raises(ShownWithheld):
+        viewer.answered("GET", "api/contents/a", status)
 
 
 @pytest.mark.parametrize(

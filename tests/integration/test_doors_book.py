@@ -186,13 +186,13 @@ async def test_budgets_and_imports_are_taken_up_after_a_restart(
     trail = Trail(book)
     trail.shown(blind, "channels", 99)
     trail.spent(blind, 70, 2, 1)
-    trail.happened(blind, Event("upload", digest("x"), 1, {"path": "a.ipynb", "pieces": [digest("y = 1")]}, now()))
-    trail.happened(blind, Event("cell", digest("z = 2"), 0, {}, now(), blob=b"z = 2"))
+    for version in ("y = 1", "y = 2"):
+        facts = {"path": "a.ipynb", "kind": "notebook", "version": digest(version)}
+        trail.happened(blind, Event("upload", digest("x"), 1, facts, now()))
     await trail.flush()
     standing = StoreStandings(database, Engine({"view": "blind", "limits": LIMITS})).of(blind)
     assert [amounts[1:] for amounts in standing.spent] == [(70, 2, 1)]
-    assert set(standing.pieces) == {digest("y = 1"), digest("z = 2")}
-    assert standing.names == ("a.ipynb",)
+    assert standing.uploads == tuple(("a.ipynb", "notebook", digest(version)) for version in ("y = 1", "y = 2"))
     later = StoreStandings(database, Engine({"view": "blind", "limits": LIMITS}), window=timedelta(seconds=-5)).of(
         blind
     )

@@ -1,4 +1,4 @@
-"""The public proxy, the sandbox image and the browser for the tests."""
+"""The public proxy, the sandbox image, and for the tests a browser and a second runtime."""
 
 from __future__ import annotations
 
@@ -70,3 +70,13 @@ def ensure_browser(settings: Settings, progress: Progress) -> str:
     debian.ensure_programs({"chromium": "chromium", "softhsm2-util": "softhsm2"}, progress)
     said = subprocess.run(["chromium", "--version"], capture_output=True, text=True, check=False).stdout
     return said.strip() or "there"
+
+
+def ensure_gvisor(settings: Settings, progress: Progress) -> str:
+    """gVisor's ``runsc`` for its own tests, from Debian. Where it is not to be had the other tests still run, and its own fail."""
+    try:
+        debian.ensure_programs({"runsc": "runsc"}, progress)
+    except SetupFault as fault:
+        return f"NO GVISOR, its tests will fail: {fault.what} {fault.why}"
+    said = subprocess.run(["runsc", "--version"], capture_output=True, text=True, check=False).stdout
+    return said.strip().splitlines()[0] if said.strip() else "there"

@@ -25,5 +25,9 @@ def prepare(settings: Settings, console: Console) -> None:
 
 
 def prepare_tests(settings: Settings, console: Console) -> None:
-    """What the tests need beyond that: a browser, and a PostgreSQL server to test the store against."""
-    run_steps(settings, [Step("browser (Chromium)", programs.ensure_browser)], console)
+    """What the tests need beyond that: a browser, and a second runtime for sandboxes."""
+    steps = [
+        Step("browser (Chromium)", programs.ensure_browser),
+        Step("second runtime (gVisor)", programs.ensure_gvisor),
+    ]
+    run_steps(settings, steps, console)

@@ -13,7 +13,7 @@ from rich.console import Console
 from installation.fault import Fault
 from installation.settings import Settings
 from workbench.errors import SetupFault
-from workbench.setup import debian, docker_engine, opa, secrets
+from workbench.setup import debian, docker_engine, opa, programs, secrets
 from workbench.setup.step import Progress, Step, run_steps
 
 
@@ -112,3 +112,11 @@ def test_download_with_another_digest_is_dropped(settings: Settings, monkeypatch
     assert "NO OPA" in opa.ensure(settings, said.append)
     assert any("another digest" in line for line in said)
     assert not (settings.tools / "bin" / "opa").exists() or (settings.tools / "bin" / "opa").stat().st_size > 1000
+
+
+def test_without_gvisor_the_step_says_so_loudly_and_other_tests_go_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", "")
+    assert "NO GVISOR" in programs.ensure_gvisor(settings, quiet)
