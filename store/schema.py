@@ -206,6 +206,15 @@ request_item = Table(
     Column("blob", Text),  # sha256 of the analyst's bytes or figures, in the blob store
     Column("declared", Text, nullable=False, server_default="{}"),
 )
+request_words = Table(
+    "request_words",
+    metadata,
+    Column("request", Serial, ForeignKey("release_request.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("context", Text, nullable=False),
+)
 item_check = Table(
     "item_check",
     metadata,

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy import Connection
+
+from egress_gate.desk.changes import Change, changes
 from egress_gate.desk.context import Desk, Visitor
-from egress_gate.desk.explain import diff_lines, sentence
+from egress_gate.desk.explain import Say, sentence
+from egress_gate.desk.notebook import NotebookView, notebook_view, text_view
+from egress_gate.desk.picture import Bar, Grid, bars, grid
 from egress_gate.domain.finding import Finding, Severity, worst
-from egress_gate.domain.item import Item, Kind
+from egress_gate.domain.item import DERIVED, Item, Kind
 from egress_gate.domain.request import State, Verb, allowed
 from egress_gate.domain.review import ReviewVerdict, parties_of
 from egress_gate.policy.ask import Permission
@@ -24,9 +29,11 @@ from egress_gate.store import catalogue, messages, releases, requests, views
 from egress_gate.store.catalogue import ProjectRow
 from egress_gate.store.messages import Message
 from egress_gate.store.releases import DownloadRow, ReleaseRow
-from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, ReviewRow
+from egress_gate.store.requests import CheckRow, DecisionRow, ItemSaid, RequestRow, ReviewRow
+from egress_gate.store.standing import Standing, standings
 from egress_gate.store.views import Event
 from installation.fault import Fault
+from store.clock import stamp
 
 SHOWN_ROWS = 400
 
@@ -75,15 +82,26 @@ class FigureView:
 
 
 @dataclass(frozen=True)
+class FileView:
+    """A file that the gate could not recompute, as text or as a notebook without anything that runs."""
+
+    size: int
+    notebook: NotebookView | None
+    text: str | None
+
+
+@dataclass(frozen=True)
 class ItemView:
     item: Item
     check: CheckRow | None
     findings: tuple[Finding, ...]
     table: TableView | None
     meaning: str
-    changed: tuple[tuple[str, str], ...] = ()
     model: ModelView | None = None
     figure: FigureView | None = None
+    file: FileView | None = None
+    overlaps: Grid | None = None
+    inferred: tuple[Bar, ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -109,7 +127,7 @@ class RequestView:
     decision: DecisionRow | None
     reviews: tuple[ReviewRow, ...]
     blind: bool
-    item_verdicts: Mapping[int, Mapping[str, str]]
+    item_verdicts: Mapping[int, Mapping[str, ItemSaid]]
     messages: tuple[Message, ...]
     events: tuple[Event, ...]
     release: ReleaseRow | None
@@ -119,6 +137,8 @@ class RequestView:
     may: frozenset[Verb]
     is_author: bool
     sees_evidence: bool
+    changed: tuple[Change, ...] | None  # since the last revision; None for a first one
+    standing: Standing | None
 
 
 def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
@@ -129,7 +149,8 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
     is_author = row.author == visitor.person.name
     with desk.gate.store.read() as c:
         items = requests.items(c, number, row.revision)
-        before = requests.items(c, number, row.revision - 1) if row.revision > 1 else ()
+        changed = _changed(c, row, items)
+        standing = standings(c, visitor.person, [row], stamp(desk.clock())).get(row.id)
         checks = {k.item: k for k in requests.checks(c, number, row.revision)}
         decision = requests.decision(c, number, row.revision)
         reviews = requests.reviews(c, number)
@@ -146,7 +167,7 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         request=row,
         project=found.project,
         versions=versions,
-        items=tuple(_item_view(desk, i, checks.get(i.name), before, evidence) for i in items),
+        items=tuple(_item_view(desk, i, checks.get(i.name), earlier, evidence, visitor.voice.text) for i in items),
         decision=decision,
         reviews=shown,
         blind=blind,
@@ -160,7 +181,16 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         may=allowed(row.state, parties_of(visitor.person.name, visitor.person.groups, row.author)),
         is_author=is_author,
         sees_evidence=evidence,
+        changed=changed,
+        standing=standing,
     )
+
+
+def _changed(c: Connection, row: RequestRow, items: tuple[Item, ...]) -> tuple[Change, ...] | None:
+    if row.revision == 1:
+        return None
+    words, earlier = (requests.words(c, row.id, n) for n in (row.revision, row.revision - 1))
+    return changes(earlier, words, requests.items(c, row.id, row.revision - 1), items)
 
 
 def sees_evidence(visitor: Visitor, found: Dossier) -> bool:
@@ -212,18 +242,37 @@ def _earlier(c: Any, versions: tuple[Mapping[str, Any], ...], own: ReleaseRow | 
     return tuple(e for e in found if own is None or e.release != own.id)
 
 
-def _item_view(desk: Desk, item: Item, check: CheckRow | None, before: tuple[Item, ...], evidence: bool) -> ItemView:
-    old = next((i for i in before if i.name == item.name), None)
-    return ItemView(
+def _item_view(
+    desk: Desk, item: Item, check: CheckRow | None, earlier: tuple[EarlierTable, ...], evidence: bool, say: Say
+) -> ItemView:
+    made = ItemView(
         item=item,
         check=check,
         findings=check.findings if check else (),
-        table=_table(desk, check) if check and evidence and item.kind in (Kind.TABLE, Kind.FIGURE) else None,
-        meaning=sentence(check.canonical_sql or item.sql) if check and item.kind in (Kind.TABLE, Kind.FIGURE) else "",
-        changed=diff_lines(old.sql, item.sql) if old and old.sql != item.sql else (),
-        model=_model(desk, check) if check and evidence and item.kind is Kind.REGRESSION else None,
-        figure=_figure(desk, item, check) if check and evidence and item.kind is Kind.FIGURE else None,
+        table=None,
+        meaning=sentence(check.canonical_sql or item.sql, say)
+        if check and item.kind in (Kind.TABLE, Kind.FIGURE)
+        else "",
     )
+    if check is None or not evidence:
+        return made
+    table = _table(desk, check) if item.kind in (Kind.TABLE, Kind.FIGURE) else None
+    left = [(f"R-{e.request} {e.item}", e.sql) for e in earlier]
+    return replace(
+        made,
+        table=table,
+        model=_model(desk, check) if item.kind is Kind.REGRESSION else None,
+        figure=_figure(desk, item, check) if item.kind is Kind.FIGURE else None,
+        file=_file(desk, item) if item.kind not in DERIVED and item.blob else None,
+        overlaps=grid(item.name, check.canonical_sql, left) if check.canonical_sql else None,
+        inferred=bars(table.audit) if table else (),
+    )
+
+
+def _file(desk: Desk, item: Item) -> FileView:
+    data = desk.gate.blobs.read(item.blob or "")
+    notebook = notebook_view(data) if item.name.lower().endswith(".ipynb") else None
+    return FileView(len(data), notebook, None if notebook else text_view(data))
 
 
 def _table(desk: Desk, check: CheckRow) -> TableView | None:

@@ -3,39 +3,74 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+Say = Callable[..., str]
 _FUNCTIONS = {
-    "count": "how many rows there are",
-    "sum": "the sum of {}",
-    "avg": "the average of {}",
-    "min": "the smallest {}",
-    "max": "the largest {}",
-    "stddev": "the standard deviation of {}",
-    "quantile": "a quantile of {}",
-    "median": "the median of {}",
-    "corr": "the correlation of {}",
+    "sum": "the sum of %(x)s",
+    "avg": "the average of %(x)s",
+    "min": "the smallest %(x)s",
+    "max": "the largest %(x)s",
+    "stddev": "the standard deviation of %(x)s",
+    "stddevsamp": "the standard deviation of %(x)s",
+    "variance": "the variance of %(x)s",
+    "quantile": "a quantile of %(x)s",
+    "quantilecont": "a quantile of %(x)s",
+    "percentilecont": "a quantile of %(x)s",
+    "median": "the median of %(x)s",
+    "corr": "the correlation of %(x)s",
 }
 
 
-def sentence(sql: str | None) -> str:
-    """One sentence, or nothing when the SQL is not of the plain kind that has one."""
+def plainly(text: str, **values: object) -> str:
+    """English, as the texts stand here."""
+    return text % values if values else text
+
+
+def sentence(sql: str | None, say: Say = plainly) -> str:
+    """One sentence in the reader's language (`say` translates), or nothing for SQL that is not of the plain kind that has one."""
     tree = _parsed(sql)
     if tree is None:
         return ""
-    measures = _join([_measure(e) for e in tree.expressions if e.find(exp.AggFunc)])
-    keys = _join([_name(e) for e in tree.expressions if not e.find(exp.AggFunc)])
-    tables = _join(sorted({t.sql(dialect="duckdb") for t in tree.find_all(exp.Table)}))
-    where = tree.args.get("where")
-    said = f"Shows {measures or 'values'}"
-    said += f" for each {keys}" if keys else " over everything"
-    said += f", from {tables}" if tables else ""
-    said += f", where {where.this.sql(dialect='duckdb')}" if where else ""
-    return said + "."
+    tree = _unadorned(tree)
+    measures = [_measure(e, say) for e in tree.expressions if e.find(exp.AggFunc)]
+    keys = _join([_name(e) for e in tree.expressions if not e.find(exp.AggFunc)], say)
+    tables = _join(sorted({t.name for t in tree.find_all(exp.Table)}), say)
+    said = say("Shows %(x)s", x=_join(measures, say) or say("values"))
+    said += say(" for each %(x)s", x=keys) if keys else say(" over everything")
+    said += say(", with totals") if _has_totals(tree) else ""
+    said += say(", from %(x)s", x=tables) if tables else ""
+    said += "".join(
+        say(text, x=found.this.sql(dialect="duckdb"))
+        for text, found in (
+            (", where %(x)s", tree.args.get("where")),
+            (", groups with %(x)s only", tree.args.get("having")),
+        )
+        if found
+    )
+    return said + say(".")
+
+
+def _unadorned(tree: exp.Select) -> exp.Select:
+    """Without the quotes and table names that the gate adds for exactness, where the words stay clear."""
+    tree = tree.copy()
+    alone = len(list(tree.find_all(exp.Table))) == 1
+    for column in tree.find_all(exp.Column):
+        if alone:
+            column.set("table", None)
+            column.set("db", None)
+    for name in tree.find_all(exp.Identifier):
+        name.set("quoted", False)
+    return tree
+
+
+def _has_totals(tree: exp.Select) -> bool:
+    return tree.find(exp.Rollup, exp.Cube, exp.GroupingSets) is not None
 
 
 @dataclass(frozen=True)
@@ -79,23 +114,26 @@ def _where(tree: exp.Select) -> str:
     return str(where.this.sql(dialect="duckdb", normalize=True)) if where else ""
 
 
-def _measure(expression: exp.Expression) -> str:
+def _measure(expression: exp.Expression, say: Say) -> str:
     found = expression.find(exp.AggFunc)
     if found is None:
         return _name(expression)
-    if isinstance(found, exp.Count) and isinstance(found.this, exp.Distinct):
-        inner = _join([e.sql(dialect="duckdb") for e in found.this.expressions])
-        return f"how many different {inner} there are"
-    words = _FUNCTIONS.get(found.key, f"{found.key} of {{}}")
-    return words.format(found.this.sql(dialect="duckdb") if found.this else "rows")
+    if isinstance(found, exp.Count):
+        if isinstance(found.this, exp.Distinct):
+            inner = _join([e.sql(dialect="duckdb") for e in found.this.expressions], say)
+            return say("how many different %(x)s there are", x=inner)
+        return say("how many rows there are")
+    argument = found.this.sql(dialect="duckdb") if found.this else say("rows")
+    text = _FUNCTIONS.get(found.key)
+    return say(text, x=argument) if text else say("%(f)s of %(x)s", f=found.key, x=argument)
 
 
 def _name(expression: exp.Expression) -> str:
     return str(expression.alias_or_name or expression.sql(dialect="duckdb"))
 
 
-def _join(parts: list[str]) -> str:
-    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
+def _join(parts: list[str], say: Say) -> str:
+    return say("%(x)s and %(y)s", x=", ".join(parts[:-1]), y=parts[-1]) if len(parts) > 1 else "".join(parts)
 
 
 def diff_lines(old: str | None, new: str | None) -> tuple[tuple[str, str], ...]:

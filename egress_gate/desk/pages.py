@@ -26,6 +26,7 @@ from egress_gate.service.submit import withdraw
 from egress_gate.service.trace import trace
 from egress_gate.store import catalogue, messages, views
 from egress_gate.store.messages import Audience
+from egress_gate.store.standing import delayed, standings
 from store.clock import stamp
 
 pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -33,6 +34,7 @@ PageNumber = Annotated[int, Query(ge=1, le=100_000)]
 Text = Annotated[str, Form(max_length=8000)]
 Short = Annotated[str, Form(max_length=200)]
 ITEM_FIELD = "item:"
+NOTE_FIELD = "note:"
 
 
 async def item_verdicts(request: Request) -> dict[str, ReviewVerdict]:
@@ -50,6 +52,13 @@ async def item_verdicts(request: Request) -> dict[str, ReviewVerdict]:
         ) from bad
 
 
+async def item_notes(request: Request) -> dict[str, str]:
+    """What the form says of each output besides, from its fields ``note:NAME``."""
+    form = await request.form()
+    return {n.removeprefix(NOTE_FIELD): str(v)[:8000] for n, v in form.items() if n.startswith(NOTE_FIELD)}
+
+
+ItemNotes = Annotated[dict[str, str], Depends(item_notes)]
 ItemVerdicts = Annotated[dict[str, ReviewVerdict], Depends(item_verdicts)]
 
 
@@ -73,7 +82,10 @@ def queue(request: Request, visitor: SignedIn, desk: TheDesk, page: PageNumber =
     with desk.gate.store.read() as c:
         found = views.queue(c, visitor.person, State.IN_REVIEW, page)
         counts = views.counts(c, visitor.person)
-    return render(request, visitor, "queue.html", page=found, counts=counts, now=desk.clock())
+        standing = standings(c, visitor.person, found.rows, stamp(desk.clock()))
+        late = delayed(c, visitor.person)
+    shown = {"page": found, "counts": counts, "standing": standing, "delayed": late}
+    return render(request, visitor, "queue.html", **shown, now=desk.clock())
 
 
 @pages.get("/requests")
@@ -132,8 +144,10 @@ def give_review(
     reason: Text,
     revision: Annotated[int, Form(ge=1, le=10**6)],
     items: ItemVerdicts,
+    notes: ItemNotes,
 ) -> Response:
-    review(desk.gate, visitor.person, number_of(name), Opinion(verdict, reason, items), desk.clock(), revision)
+    opinion = Opinion(verdict, reason, items, notes if items else None)
+    review(desk.gate, visitor.person, number_of(name), opinion, desk.clock(), revision)
     return RedirectResponse(f"{desk.prefix}requests/{name}", 303)
 
 

@@ -39,6 +39,19 @@ class Review:
         return {"reviewer": self.reviewer, "verdict": self.verdict.value}
 
 
+def checked_note(item: str, verdict: ReviewVerdict, note: str) -> str:
+    """What is said of one output. Raises ReviewRefused for a return without its question or a reject without its reason."""
+    text = note.strip()
+    if not text and verdict is not ReviewVerdict.APPROVE:
+        wanted = "question" if verdict is ReviewVerdict.RETURN else "reason"
+        raise ReviewRefused(
+            f"The verdict on {item} has no {wanted}.",
+            why="The author must know what to change in this output.",
+            do=f"Write the {wanted} beside it and send the review again.",
+        )
+    return checked_reason(text) if text else ""
+
+
 def checked_reason(reason: str) -> str:
     """The reason without surrounding space. Raises ReviewRefused when there is none or too much of it."""
     text = reason.strip()

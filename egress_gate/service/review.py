@@ -9,7 +9,15 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from egress_gate.domain.request import Party, State, edge_for, move
-from egress_gate.domain.review import VERB_OF, Review, ReviewRefused, ReviewVerdict, checked_reason, checked_reviewer
+from egress_gate.domain.review import (
+    VERB_OF,
+    Review,
+    ReviewRefused,
+    ReviewVerdict,
+    checked_note,
+    checked_reason,
+    checked_reviewer,
+)
 from egress_gate.policy.ask import Permission, permission_from
 from egress_gate.policy.facts import Person, review_input
 from egress_gate.service.errors import Conflict
@@ -35,6 +43,9 @@ class Opinion:
     verdict: ReviewVerdict
     reason: str
     items: Mapping[str, ReviewVerdict] = field(default_factory=dict)
+    notes: Mapping[str, str] | None = (
+        None  # by output: its question or reason; None where the whole's reason stands for all
+    )
 
     def checked(self, names: set[str]) -> Opinion:
         """Raises ReviewRefused when the parts contradict the whole or name an output that is not there."""
@@ -52,7 +63,12 @@ class Opinion:
                 why="A request leaves as a whole, so every output in it must be approved.",
                 do="Return the request, or approve that output too.",
             )
-        return Opinion(self.verdict, checked_reason(self.reason), dict(self.items))
+        return Opinion(self.verdict, checked_reason(self.reason), dict(self.items), self._checked_notes())
+
+    def _checked_notes(self) -> dict[str, str]:
+        if self.notes is None:
+            return {}
+        return {name: checked_note(name, verdict, self.notes.get(name, "")) for name, verdict in self.items.items()}
 
 
 def review(gate: Gate, person: Person, number: int, opinion: Opinion, at: datetime, revision: int) -> RequestRow:
@@ -132,7 +148,7 @@ def _record(
             raise Overtaken
         made = Review(person.name, said.verdict, said.reason)
         review_id = requests.insert_review(t, seen.id, seen.revision, made, now)
-        requests.insert_item_verdicts(t, review_id, {n: v.value for n, v in said.items.items()})
+        requests.insert_item_verdicts(t, review_id, {n: v.value for n, v in said.items.items()}, said.notes or {})
         subject = {"request": seen.name, "project": seen.project}
         facts = {"revision": seen.revision, "verdict": said.verdict.value, "complete": moves}
         t.record(Entry("review.given", person.name, subject, facts))

@@ -128,6 +128,7 @@ def submit(gate: Gate, who: Caller, draft: Draft, at: datetime, client_key: str 
                 do=f"Look at {first.name}.",
             )
         row = replace(row, id=requests.insert_request(t, row, client_key))
+        requests.insert_words(t, row)
         requests.insert_items(t, row.id, 1, draft.items)
         t.record(_entry("request.submitted", row, content=draft.digest(), items=len(draft.items)))
         return _refuse_at_once(t, row, refusal, now) if refusal else row
@@ -159,6 +160,7 @@ def resubmit(gate: Gate, person: Person, number: int, draft: Draft, at: datetime
         state = move(row.state, Verb.RESUBMIT, parties_of(person.name, person.groups, row.author))
         words = {"title": draft.title.strip(), "purpose": draft.purpose.strip(), "context": draft.context.strip()}
         row = requests.set_state(t, row, state, now, revision=row.revision + 1, **words)
+        requests.insert_words(t, row)
         requests.insert_items(t, row.id, row.revision, draft.items)
         t.record(_entry("request.resubmitted", row, person.name, content=draft.digest(), items=len(draft.items)))
         return _refuse_at_once(t, row, refusal, now) if refusal else row

@@ -142,6 +142,25 @@ def insert_request(t: Transaction, row: RequestRow, client_key: str | None) -> i
     return new_id(result)
 
 
+def insert_words(t: Transaction, row: RequestRow) -> None:
+    """What its author said of this revision. A revision without words of its own (judged again) keeps the last ones."""
+    words = {"title": row.title, "purpose": row.purpose, "context": row.context}
+    t.execute(insert(s.request_words).values(request=row.id, revision=row.revision, **words))
+
+
+def words(c: Connection, number: int, revision: int) -> dict[str, str]:
+    """Title, purpose and context as they were in a revision; nothing for one before they were kept."""
+    table = s.request_words
+    query = (
+        select(table)
+        .where(table.c.request == number, table.c.revision <= revision)
+        .order_by(table.c.revision.desc())
+        .limit(1)
+    )
+    row = c.execute(query).first()
+    return {"title": row.title, "purpose": row.purpose, "context": row.context} if row else {}
+
+
 def insert_items(t: Transaction, number: int, revision: int, wanted: Iterable[Item]) -> None:
     rows = [
         {
@@ -162,7 +181,7 @@ def set_state(t: Transaction, row: RequestRow, state: State, at: str, **more: An
     """Write the new state and forget what it waited for; `more` are further columns."""
     values: dict[str, Any] = {"state": state.value, "updated_at": at, "trouble": None, "lease_until": None, **more}
     t.execute(update(s.release_request).where(s.release_request.c.id == row.id).values(**values))
-    kept = {k: v for k, v in values.items() if k in ("revision", "lease_until", "risk")}
+    kept = {k: v for k, v in values.items() if k in ("revision", "lease_until", "risk", "title", "purpose", "context")}
     return replace(row, state=state, updated_at=at, trouble=None, **kept)
 
 
@@ -272,19 +291,28 @@ def insert_review(t: Transaction, number: int, revision: int, made: Review, at: 
     return new_id(result)
 
 
-def insert_item_verdicts(t: Transaction, review: int, verdicts: Mapping[str, str]) -> None:
-    if verdicts:
-        t.execute(
-            insert(s.item_review),
-            [{"review": review, "item": item, "verdict": verdict} for item, verdict in sorted(verdicts.items())],
-        )
+def insert_item_verdicts(t: Transaction, review: int, verdicts: Mapping[str, str], notes: Mapping[str, str]) -> None:
+    rows = [
+        {"review": review, "item": item, "verdict": verdict, "reason": notes.get(item, "")}
+        for item, verdict in sorted(verdicts.items())
+    ]
+    if rows:
+        t.execute(insert(s.item_review), rows)
 
 
-def item_verdicts(c: Connection, review_ids: Iterable[int]) -> dict[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = {}
+@dataclass(frozen=True)
+class ItemSaid:
+    """What a review says of one output."""
+
+    verdict: str
+    reason: str
+
+
+def item_verdicts(c: Connection, review_ids: Iterable[int]) -> dict[int, dict[str, ItemSaid]]:
+    found: dict[int, dict[str, ItemSaid]] = {}
     query = select(s.item_review).where(s.item_review.c.review.in_(sorted(set(review_ids))))
     for row in c.execute(query):
-        found.setdefault(row.review, {})[row.item] = row.verdict
+        found.setdefault(row.review, {})[row.item] = ItemSaid(row.verdict, row.reason)
     return found
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from installation.settings import CHECKOUT, Settings
 from provisioning.domain.registration import Registration, TableSource
@@ -110,6 +110,31 @@ def test_analyst_works_in_a_notebook_and_asks_for_a_release(lab: Page) -> None:
     )
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     lab.screenshot(path=SCREENSHOTS / "jupyterlab.png")
+
+
+def test_jupyterlab_leads_to_the_form_with_the_cells_sql_and_back(lab: Page, granted: Settings) -> None:
+    lab.locator(".jp-Notebook .jp-Cell .cm-content", has_text="count(*) AS people").first.click()
+    lab.locator(".glovebox-ask").click()
+    lab.wait_for_url("**/services/gate/new", timeout=60_000)
+    expect(lab.locator("#sql-0")).to_have_value("SELECT region, count(*) AS people FROM visits GROUP BY region")
+    lab.fill("#title", "People by region, again")
+    lab.fill("#purpose", "Plan clinics")
+    lab.get_by_role("button", name="See what would be protected").click()
+    expect(lab.get_by_text("Nothing tells a reader how the figures came about.")).to_be_visible(timeout=60_000)
+    lab.fill("#context", "All visits of the clinic, by region.")
+    lab.get_by_role("button", name="See what would be protected").click()
+    expect(lab.get_by_text("Nothing stands against sending it.")).to_be_visible(timeout=90_000)
+    lab.get_by_role("link", name="Back to the notebook").click()
+    expect(lab.locator(".jp-Notebook .cm-content", has_text="count(*) AS people").first).to_be_visible(timeout=90_000)
+
+
+def test_the_launcher_has_a_card_for_it(lab: Page, granted: Settings) -> None:
+    page = lab.context.new_page()
+    page.goto(f"{granted.url}/user/ana/lab/workspaces/fresh")
+    card = page.locator(".jp-LauncherCard", has_text="Ask for a release")
+    card.click(timeout=90_000)
+    page.wait_for_url("**/services/gate/new", timeout=60_000)
+    page.close()
 
 
 def test_download_export_and_other_origins_are_refused(lab: Page, granted: Settings) -> None:

@@ -69,6 +69,15 @@
   const back = document.getElementById("back-to-lab");
   if (back && lab && /^\/[^/\\]/.test(lab)) { back.href = lab; back.classList.remove("d-none"); }
 
+  // A question about one output, or its rejection, is one about the whole: the worst of them is chosen there.
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-item-verdict]")) return;
+    const said = [...document.querySelectorAll("[data-item-verdict]:checked")].map((one) => one.value);
+    const worst = ["reject", "return"].find((one) => said.includes(one));
+    const whole = worst && document.querySelector(`#decide-form input[name=verdict][value=${worst}]`);
+    if (whole && !whole.disabled) whole.checked = true;
+  });
+
   // Dialogs close on their own button.
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
