@@ -84,8 +84,16 @@ def queue(request: Request, visitor: SignedIn, desk: TheDesk, page: PageNumber =
         counts = views.counts(c, visitor.person)
         standing = standings(c, visitor.person, found.rows, stamp(desk.clock()))
         late = delayed(c, visitor.person)
-    shown = {"page": found, "counts": counts, "standing": standing, "delayed": late}
-    return render(request, visitor, "queue.html", **shown, now=desk.clock())
+    return render(
+        request,
+        visitor,
+        "queue.html",
+        page=found,
+        counts=counts,
+        standing=standing,
+        delayed=late,
+        now=desk.clock(),
+    )
 
 
 @pages.get("/requests")

@@ -78,7 +78,7 @@ class Bar:
 
 def bars(audit: Sequence[Mapping[str, Any]]) -> tuple[Bar, ...]:
     """The cells that could be worked back, on one scale. Open ends reach the edge."""
-    read = [(a, *(_number(end) for end in a["interval"])) for a in audit[:MOST_ROWS]]
+    read = [(a, _number(a["interval"][0]), _number(a["interval"][1])) for a in audit[:MOST_ROWS]]
     ends = [abs(n) for _, low, high in read for n in (low, high) if n is not None]
     most = max(ends, default=1.0) * 1.15 or 1.0
     made = []
