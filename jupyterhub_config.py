@@ -66,7 +66,7 @@ c.JupyterHub.default_url = after_sign_in
 # ---- sandboxes ------------------------------------------------------------------------------------------------------
 c.JupyterHub.spawner_class = SandboxSpawner
 c.Spawner.default_url = "/lab"
-c.Spawner.poll_interval = 10  # seconds until a frozen project's sandboxes, or one that was asked to stop, are gone
+c.Spawner.poll_interval = 5  # seconds until a sandbox whose grant was revoked, or that was asked to stop, is gone
 
 # ---- services: the policy engine, the doors, the gate ---------------------------------------------------------------
 mark = {hub_process.MARK: str(settings.home)}

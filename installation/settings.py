@@ -60,6 +60,7 @@ class Settings:
     ``tls_cert``, ``tls_key``: PEM files for the public proxy; both or neither.
     ``policy_engine``: ``opa`` (the server) or ``regopy`` (the same Rego in-process).
     ``vault_master``: where the key lies that wraps the datasets' keys: ``file``, ``pkcs11:…`` or ``command:/path``.
+    ``metrics_people``: whether the metrics carry the names of people as labels.
     ``vault_place``: a folder on a tmpfs where opened data lies (default: one in /dev/shm).
     """
 
@@ -72,6 +73,7 @@ class Settings:
     policy_engine: str = "opa"
     vault_master: str = "file"
     vault_place: str = ""
+    metrics_people: bool = False
     authenticator: str = "local"
     oidc: Mapping[str, Any] = field(default_factory=dict)
     ports: Ports = Ports()

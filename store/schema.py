@@ -135,6 +135,7 @@ grant = Table(
     Column("expires_at", Text, nullable=False),
     Column("revoked_at", Text),
     Column("revoked_by", Text),
+    Column("quotas", Text, nullable=False, server_default="{}"),  # JSON: name of `store.usage.LIMITED` → most
 )
 sandbox = Table(
     "sandbox",
@@ -151,6 +152,7 @@ sandbox = Table(
     Column("started_at", Text, nullable=False),
     Column("stopped_at", Text),
     Column("stop_reason", Text),
+    Column("used", Text, nullable=False, server_default="{}"),  # JSON, measured as it ended
 )
 sandbox_stop = Table(
     "sandbox_stop",
@@ -317,6 +319,15 @@ released_table = Table(
     Column("canonical_sql", Text, nullable=False),
     Column("suppressed", Text, nullable=False),  # JSON list of keys
     Column("rounding_base", Integer),
+)
+release_size = Table(
+    "release_size",
+    metadata,
+    Column("release", Serial, ForeignKey("release.id"), primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("versions", Text, nullable=False),  # JSON list: the item's lineage
+    Column("cells", BigInteger, nullable=False),  # figures in it; 0 for what is no table
+    Column("bytes", BigInteger, nullable=False),
 )
 download = Table(
     "download",

@@ -38,6 +38,7 @@ class Desk:
     hub_home: str = "/hub/home"
     hub_logout: str = "/hub/logout"
     provisioning: Provisioning = field(default_factory=NoProvisioning)
+    metrics_people: bool = False
 
 
 @dataclass(frozen=True)

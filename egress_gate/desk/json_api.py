@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -13,6 +14,7 @@ from egress_gate.desk.dossier import dossier_json
 from egress_gate.domain.request import State, request_number
 from egress_gate.domain.review import ReviewVerdict
 from egress_gate.policy.ask import may
+from egress_gate.service import metering
 from egress_gate.service.deliver import download, revoke
 from egress_gate.service.errors import no_such
 from egress_gate.service.reading import visible
@@ -22,9 +24,18 @@ from egress_gate.service.verify import verify_ledger
 from egress_gate.store import audit, views
 from egress_gate.store.requests import RequestRow
 from egress_gate.store.views import Event
+from store.usage_report import as_csv
 
 Name = Annotated[str, Path(pattern=r"^R-\d{1,12}$", examples=["R-17"])]
 ReleaseId = Annotated[int, Path(ge=1, le=2**53)]
+
+
+class By(StrEnum):
+    """What a line of usage is about."""
+
+    PROJECT = "project"
+    PERSON = "person"
+    VERSION = "version"
 
 
 class Strict(BaseModel):
@@ -178,6 +189,33 @@ def ledger_verify(visitor: SignedIn, desk: TheDesk) -> dict[str, Any]:
     """Read the whole log again and check every hash and signature."""
     may(desk.gate.engine, visitor.person, "view_ledger", desk.clock()).require("read the ledger")
     return verify_ledger(desk.gate).facts()
+
+
+@api.get("/usage", tags=["usage"])
+def usage(visitor: SignedIn, desk: TheDesk, by: By = By.PROJECT) -> dict[str, Any]:
+    """What was used, by project, person or dataset version; for administrators and auditors."""
+    found = metering.usage_lines(desk.gate, visitor.person, by.value, desk.clock())
+    return {"by": by.value, "usage": [{"name": line.name, **line.used.facts()} for line in found]}
+
+
+@api.get("/usage.csv", tags=["usage"])
+def usage_csv(visitor: SignedIn, desk: TheDesk, by: By = By.PROJECT) -> Response:
+    found = metering.usage_lines(desk.gate, visitor.person, by.value, desk.clock())
+    headers = {"content-disposition": f'attachment; filename="usage-by-{by.value}.csv"'}
+    return Response(as_csv(by.value, found), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@api.get("/quotas", tags=["usage"])
+def quotas(visitor: SignedIn, desk: TheDesk) -> dict[str, Any]:
+    """Every quota of every grant in force, and how much of it is used."""
+    return {"quotas": [vars(line) for line in metering.quotas(desk.gate, visitor.person, desk.clock())]}
+
+
+@api.get("/metrics", tags=["usage"])
+def prometheus_metrics(visitor: SignedIn, desk: TheDesk) -> Response:
+    """For Prometheus, with the API token of an administrator or auditor. No names of people unless the operator wants them."""
+    text = metering.metrics(desk.gate, visitor.person, desk.clock(), people=desk.metrics_people)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _review(desk: Desk, visitor: Visitor, name: str, verdict: ReviewVerdict, body: ReviewBody) -> dict[str, Any]:

@@ -45,4 +45,5 @@ def wired_desk(settings: Settings) -> Desk:
         clock=clock.now,
         hub_home=f"{base}hub/home",
         hub_logout=f"{base}hub/logout",
+        metrics_people=settings.metrics_people,
     )

@@ -46,6 +46,11 @@ class CanonicalTable:
         """The rows that are written into files."""
         return tuple(r for r in self.rows if not r.suppressed)
 
+    @property
+    def cells(self) -> int:
+        """Figures that leave."""
+        return sum(1 for row in self.leaving for value in row.values if value is not None)
+
     def suppressed_keys(self) -> tuple[Mapping[str, Any], ...]:
         return tuple(r.key for r in self.rows if r.suppressed)
 

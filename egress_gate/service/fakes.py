@@ -263,6 +263,18 @@ def _steward_of_data(person: dict[str, Any], request: dict[str, Any]) -> bool:
     return any(person["name"] in people for people in request.get("stewards", {}).values())
 
 
+def _quota(facts: dict[str, Any]) -> dict[str, Any]:
+    def fits(grant: dict[str, Any], name: str, most: int) -> bool:
+        return bool(grant["used"].get(name, 0) + facts["adds"].get(name, 1) <= most)
+
+    counted = {
+        "submit": ("requests", "releases"),
+        "release": ("releases", "released_cells", "released_bytes"),
+    }[facts["stage"]]
+    allow = all(fits(g, n, most) for g in facts["grants"] for n, most in g["quotas"].items() if n in counted)
+    return {"allow": allow, "reasons": [] if allow else [_reason("quota_spent")]}
+
+
 _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/parameters": _parameters,
     "release/decision": _decision,
@@ -270,4 +282,5 @@ _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/review": _review,
     "release/leave": _leave,
     "access/desk": _desk,
+    "usage/quota": _quota,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,15 +14,18 @@ from egress_gate.render.certificate import certificate_facts
 from egress_gate.service.check import LostLease
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import lane_of
+from egress_gate.service.quotas import Judged, judge
 from egress_gate.store import catalogue, releases, requests, sandboxes
-from egress_gate.store.releases import PublishedItem
+from egress_gate.store.releases import ItemSize, PublishedItem
 from egress_gate.store.requests import CheckRow, RequestRow
+from installation.fault import Fault
 from ledger import certificate
 from ledger.entry import Entry
 from store.clock import stamp
 from store.database import Transaction
 
 _GATE = [Party.GATE]
+QUOTA_WAIT = timedelta(minutes=10)
 
 
 def prepare(gate: Gate, number: int, at: datetime) -> RequestRow | None:
@@ -70,6 +73,7 @@ def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
     files: list[Part] = []
     published: list[PublishedItem] = []
     certified: dict[str, Mapping[str, Any]] = {}
+    sizes: list[ItemSize] = []
     wanted = {i.name: i for i in items}
     for check in checks:
         item = wanted[check.item]
@@ -77,7 +81,31 @@ def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
         files += out.parts
         published += out.published
         certified[item.name] = out.certified
-    return _let_go(gate, row, checks, files, published, certified, at)
+        sizes.append(ItemSize(item.name, tuple(check.lineage), out.cells, sum(len(p.data) for p in out.parts)))
+    within = _within(gate, row, sizes, at)
+    if not within.permission.allow:
+        return put_off(gate, row, _quota_spent(row, within.permission).public(), at, QUOTA_WAIT)
+    return _let_go(gate, row, checks, files, published, certified, sizes, within, at)
+
+
+def _within(gate: Gate, row: RequestRow, sizes: Sequence[ItemSize], at: datetime) -> Judged:
+    """Policy on what is about to leave. Approved stays approved: what does not fit waits, and nothing of it is lost."""
+    adds = {"releases": 1, "released_cells": sum(z.cells for z in sizes), "released_bytes": sum(z.size for z in sizes)}
+    return judge(gate, row.project, {v for z in sizes for v in z.versions}, "release", adds, at)
+
+
+class QuotaSpent(Fault):
+    """An approved request that is more than the quotas have left."""
+
+    code = "quota-spent"
+
+
+def _quota_spent(row: RequestRow, said: Permission) -> QuotaSpent:
+    return QuotaSpent(
+        f"{row.name} is approved and waits.",
+        why=" ".join(r.message for r in said.reasons) or "It does not fit the quotas of its data.",
+        do="Ask the data steward for more; it then leaves by itself.",
+    )
 
 
 def _let_go(
@@ -87,6 +115,8 @@ def _let_go(
     files: list[Part],
     published: list[PublishedItem],
     certified: Mapping[str, Mapping[str, Any]],
+    sizes: Sequence[ItemSize],
+    within: Judged,
     at: datetime,
 ) -> RequestRow:
     now = stamp(at)
@@ -109,6 +139,8 @@ def _let_go(
             raise LostLease  # frozen in the last moment: the next round asks policy again
         if releases.release_ids(t, versions) - set(_audited(checks)):
             raise LostLease  # overtaken in the last moment: the next round sees it and checks again
+        if not within.still(t, at):
+            raise LostLease  # another release took of the same quota
         held = requests.set_state(t, held, move(held.state, Verb.RELEASE, _GATE), now)
         outputs = {p.name: p.digest for p in files}
         entry = _entry(
@@ -122,6 +154,7 @@ def _let_go(
         bundle = gate.blobs.put(certificate.pack(members, sealed))
         number = releases.insert_release(t, row.id, row.revision, bundle, gate.blobs.put(sealed), now)
         releases.insert_published(t, number, published)
+        releases.insert_sizes(t, number, sizes)
         return held
 
 

@@ -18,6 +18,7 @@ from egress_gate.service.errors import Conflict, NotAllowed, NotFound, SandboxUn
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import lane_of
 from egress_gate.service.ports import SourceTable
+from egress_gate.service.quotas import Judged, judge
 from egress_gate.service.reading import permission_in_project, permission_on, visible
 from egress_gate.store import catalogue, requests
 from egress_gate.store.catalogue import RunningSandbox
@@ -103,6 +104,7 @@ def submit(gate: Gate, who: Caller, draft: Draft, at: datetime, client_key: str 
     _require_member(gate, who, at)
     _require_own_uploads(gate, who.sandbox.id, draft.items)
     refusal = _refusal(gate, draft.items, sources_of(gate, who.sandbox.versions))
+    within = _require_quota(gate, who, at)
     now = stamp(at)
     row = RequestRow(
         id=0,
@@ -126,6 +128,12 @@ def submit(gate: Gate, who: Caller, draft: Draft, at: datetime, client_key: str 
                 f"This request was already submitted as {first.name}.",
                 why="The same submission arrived twice at the same moment.",
                 do=f"Look at {first.name}.",
+            )
+        if not within.still(t, at):
+            raise Conflict(
+                "The request was not stored.",
+                why="Another of your project's was stored at the same moment, and what is left of its quotas changed.",
+                do="Submit it again.",
             )
         row = replace(row, id=requests.insert_request(t, row, client_key))
         requests.insert_words(t, row)
@@ -211,6 +219,13 @@ def _require_member(gate: Gate, who: Caller, at: datetime) -> None:
             "The sandbox's project is gone.", why="It is not in the catalogue.", do="Start a new session in a project."
         )
     permission_in_project(gate, who.person, "submit", project, at).require("submit a request")
+
+
+def _require_quota(gate: Gate, who: Caller, at: datetime) -> Judged:
+    """Raises NotAllowed when the project has used up what it may ask for, from this data."""
+    found = judge(gate, who.sandbox.project, who.sandbox.versions, "submit", {"requests": 1, "releases": 1}, at)
+    found.permission.require("submit another request")
+    return found
 
 
 def _require_own_uploads(gate: Gate, sandbox: str, wanted: Sequence[Item]) -> None:

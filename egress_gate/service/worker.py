@@ -119,6 +119,8 @@ class Worker:
             return release(self.gate, held, self.clock())
         except LostLease:
             raise
+        except PolicyUnavailable as away:
+            return put_off(self.gate, held, away.public(), self.clock(), LONGEST_WAIT)
         except Exception:
             log.exception("the release of %s failed", held.name)
             return put_off(self.gate, held, broken().public(), self.clock(), LONGEST_WAIT)

@@ -87,6 +87,25 @@ def insert_published(t: Transaction, release: int, published: Iterable[Published
         t.execute(insert(s.released_table), rows)
 
 
+@dataclass(frozen=True)
+class ItemSize:
+    """What of an item left, for the quotas of the data it was made from."""
+
+    item: str
+    versions: tuple[str, ...]
+    cells: int
+    size: int
+
+
+def insert_sizes(t: Transaction, release: int, sizes: Iterable[ItemSize]) -> None:
+    rows = [
+        {"release": release, "item": z.item, "versions": canonical(list(z.versions)), "cells": z.cells, "bytes": z.size}
+        for z in sizes
+    ]
+    if rows:
+        t.execute(insert(s.release_size), rows)
+
+
 def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[EarlierTable, ...]:
     """Every table that already left from any of these versions, revoked ones too: copies cannot be recalled."""
     table = s.released_table

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from provisioning.domain.errors import GrantRefused
@@ -19,6 +20,7 @@ class Grant:
     expires_at: datetime
     revoked_at: datetime | None = None
     revoked_by: str | None = None
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
     def in_force(self, at: datetime) -> bool:
         """Begun, not revoked and not over at ``at``; the end itself is already outside."""
@@ -57,6 +59,15 @@ def check_new(
         raise _refused(version, "Its end lies in the past.", "Give an end date that is still to come.")
 
 
+def check_quotas(version: str, quotas: Mapping[str, int], known: Sequence[str]) -> None:
+    """Raises GrantRefused for a quota that nothing counts, or that is not a whole number above nothing."""
+    for name, most in quotas.items():
+        if name not in known or isinstance(most, bool) or not isinstance(most, int) or not 1 <= most < 2**53:
+            raise _refused(
+                version, f"Its quota {name[:40]!a} cannot be held.", f"Use whole numbers for: {', '.join(known)}."
+            )
+
+
 def check_masking(version: str, masked_for: str | None, project: str) -> None:
     """Raises GrantRefused for a version whose pseudonyms belong to another project: two projects could be linked."""
     if masked_for is not None and masked_for != project:
@@ -69,15 +80,20 @@ def check_masking(version: str, masked_for: str | None, project: str) -> None:
 
 def check_revocation(grant: Grant, *, actor: str, stewards: tuple[str, ...]) -> None:
     """Raises GrantRefused for somebody who is not a steward and for a grant that is revoked already."""
+    check_steward(grant, "revoked", actor=actor, stewards=stewards)
+
+
+def check_steward(grant: Grant, done: str, *, actor: str, stewards: tuple[str, ...]) -> None:
+    """Raises GrantRefused for somebody who is not a steward and for a grant that is revoked already."""
     if actor not in stewards:
         raise GrantRefused(
-            f"Grant {grant.id} was not revoked.",
-            why="Only a steward of the dataset can revoke its grants.",
+            f"Grant {grant.id} was not {done}.",
+            why=f"Only a steward of the dataset can have its grants {done}.",
             do=f"Ask one of: {', '.join(stewards)}.",
         )
     if grant.revoked_at is not None:
         raise GrantRefused(
-            f"Grant {grant.id} was not revoked.", why="It is revoked already.", do="Nothing is left to do."
+            f"Grant {grant.id} was not {done}.", why="It is revoked already.", do="Nothing is left to do."
         )
 
 

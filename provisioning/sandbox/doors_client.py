@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -27,10 +28,17 @@ class DoorsClient:
         if status >= 300:
             raise _refused(f"PUT {status}: {text[:500]}")
 
-    async def close(self, sandbox_id: str) -> None:
-        """Ensure that the doors have forgotten this sandbox. Doors that are down have forgotten: they read folders at start."""
+    async def close(self, sandbox_id: str, reason: str = "") -> None:
+        """Ensure that the doors have forgotten this sandbox. Doors that are down have forgotten: they read folders at start.
+
+        ``reason`` is for whoever still has its page open."""
         with contextlib.suppress(HandshakeFault):
-            await self._call("DELETE", f"/sandboxes/{sandbox_id}")
+            await self._call("DELETE", f"/sandboxes/{sandbox_id}", {"reason": reason})
+
+    async def warn(self, sandbox_id: str, warnings: Sequence[str]) -> None:
+        """Let the door show these sentences to the analyst. A door that is down cannot; the sandbox ends all the same."""
+        with contextlib.suppress(HandshakeFault):
+            await self._call("POST", f"/sandboxes/{sandbox_id}/warnings", {"warnings": list(warnings)})
 
     async def wait_until_answering(self, sandbox_id: str, seconds: float) -> None:
         """Return when the notebook server answers through the door. Raises HandshakeFault when it does not in time."""
@@ -48,9 +56,9 @@ class DoorsClient:
             private=last[:500],
         )
 
-    async def _call(self, method: str, path: str) -> tuple[int, str]:
+    async def _call(self, method: str, path: str, said: Mapping[str, Any] | None = None) -> tuple[int, str]:
         try:
-            async with self._session() as session, session.request(method, f"http://doors{path}") as answer:
+            async with self._session() as session, session.request(method, f"http://doors{path}", json=said) as answer:
                 return answer.status, await answer.text()
         except (aiohttp.ClientError, OSError, TimeoutError) as silent:
             raise _refused(repr(silent)) from silent

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from provisioning.sandbox.errors import EngineFault, HandshakeFault, MountFault
 from provisioning.sandbox.hardening import Bind, HardeningProfile
 from provisioning.sandbox.isolation import Proof, demand, verify
 from provisioning.sandbox.limits import narrowed
+from provisioning.sandbox.meter import Meter
 from provisioning.sandbox.mounts import DATA, INNER, Folders, MountOrder, SandboxMounts, home_image
 from provisioning.sandbox.pool import Pool, Waiting, hand_over
 from provisioning.sandbox.privilege import Privilege, privilege_for
@@ -35,6 +36,7 @@ from vault import Vault
 
 if TYPE_CHECKING:
     from provisioning.domain.mount_plan import MountedDataset, MountPlan
+    from provisioning.domain.standing import Standing
 
 _log = logging.getLogger("glovebox.sandbox")
 Say = Callable[[str, int], Awaitable[None]]
@@ -69,6 +71,8 @@ class Keeper:
         self._doors = doors
         self._mounts = SandboxMounts(settings, self.privilege)
         self._vault = Vault(settings)
+        self.meter = Meter(self.privilege, lambda: self.hardening().cgroup_version)
+        self._warned: dict[str, tuple[str, ...]] = {}
         self.pool = Pool(settings, self.containers, self._mounts, StageMounts(settings, self.privilege))
 
     async def open(self, plan: MountPlan, server_name: str, prefix: str, say: Say) -> Opened:
@@ -83,10 +87,34 @@ class Keeper:
         return await self._guarded(sandbox_id, self._make(plan, sandbox_id, server_name, prefix, say))
 
     async def close(self, sandbox_id: str, reason: str) -> None:
-        """Ensure that the sandbox is gone and its end is on the record."""
-        await self._doors.close(sandbox_id)
+        """Ensure that the sandbox is gone, and its end and what it used are on the record."""
+        await self._doors.close(sandbox_id, reason)
+        used = await asyncio.to_thread(self._last_look, sandbox_id)
         await asyncio.to_thread(self.remove, sandbox_id)
-        await asyncio.to_thread(self.book.stopped, sandbox_id, reason)
+        await asyncio.to_thread(self.book.stopped, sandbox_id, reason, used)
+        self.meter.forget(sandbox_id)
+        self._warned.pop(sandbox_id, None)
+
+    async def standing(self, sandbox_id: str, state: Mapping[str, Any]) -> Standing:
+        """Measure a running sandbox, and say whether it may go on. Its analyst is warned through the door."""
+        await asyncio.to_thread(self.meter.look, sandbox_id, int(state.get("Pid") or 0))
+        due = self.meter.to_write(sandbox_id)
+        if due is not None:
+            await asyncio.to_thread(self.book.measured, sandbox_id, due)
+        found = await asyncio.to_thread(self.book.standing, sandbox_id, self.meter.live)
+        if found.over is None and self._warned.get(sandbox_id, ()) != found.warnings:
+            await self._doors.warn(sandbox_id, found.warnings)
+            self._warned[sandbox_id] = found.warnings
+        return found
+
+    def _last_look(self, sandbox_id: str) -> dict[str, int]:
+        """What it used, measured once more while it is there. An end is recorded even when that fails."""
+        try:
+            state = self.containers.state(sandbox_id) or {}
+            return dict(self.meter.look(sandbox_id, int(state.get("Pid") or 0), now=True))
+        except Fault as fault:
+            _log.warning("sandbox %s was not measured at its end: %s", sandbox_id, fault.private or fault)
+            return dict(self.meter.live.get(sandbox_id, {}))
 
     async def state(self, sandbox_id: str) -> dict[str, Any] | None:
         """The engine's ``State`` of a sandbox, or None when there is none. Raises EngineFault when that is not known."""

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from provisioning.domain.mount_plan import MountPlan
+    from provisioning.domain.standing import Standing
     from provisioning.sandbox.isolation import Proof
     from provisioning.service.sessions import ProjectChoice
 
@@ -25,7 +26,11 @@ class SessionBook(Protocol):
         self, plan: MountPlan, sandbox_id: str, server_name: str, container: str, image_digest: str, proof: Proof
     ) -> None: ...
 
-    def stopped(self, sandbox_id: str, reason: str) -> None: ...
+    def stopped(self, sandbox_id: str, reason: str, used: Mapping[str, int] | None = None) -> None: ...
+
+    def measured(self, sandbox_id: str, used: Mapping[str, int]) -> None:
+        """Write down what a running sandbox has used so far."""
+        ...
 
     def refused(
         self, plan: MountPlan, sandbox_id: str, server_name: str, container: str, image_digest: str, proof: Proof
@@ -35,6 +40,8 @@ class SessionBook(Protocol):
         """Sandbox id to container id of every sandbox recorded as started and not stopped."""
         ...
 
-    def why_over(self, sandbox_id: str) -> str | None:
-        """Why a running sandbox may no longer run (its grant, project or membership ended); None when it may."""
+    def standing(self, sandbox_id: str, live: Mapping[str, Mapping[str, int]]) -> Standing:
+        """Why a running sandbox may no longer run (its grant, project, membership or quota ended), and what to warn of.
+
+        ``live``: by sandbox, what was measured and is not yet written down."""
         ...

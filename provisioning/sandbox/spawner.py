@@ -139,7 +139,7 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
             return 0
         state, over = await self.keeper.state(self.sandbox_id), None
         if state is not None and state.get("Running"):
-            over = await asyncio.to_thread(self.keeper.book.why_over, self.sandbox_id)
+            over = (await self.keeper.standing(self.sandbox_id, state)).over
             if over is None:
                 return None
         reason = over or _end_of(state)

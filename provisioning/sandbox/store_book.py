@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -13,8 +13,9 @@ from installation.settings import Settings
 from ledger.entry import Entry
 from policy_engine import PolicyEngine, connect
 from provisioning.domain.mount_plan import MountPlan
+from provisioning.domain.standing import Standing
 from provisioning.sandbox.isolation import Proof
-from provisioning.service import sessions
+from provisioning.service import metering, sessions
 from provisioning.service.sessions import ProjectChoice
 from store import clock, schema
 from store.database import Database
@@ -50,9 +51,13 @@ class StoreBook:
             database, plan, sandbox_id, server_name, container, image_digest, proof.described(), clock.now()
         )
 
-    def stopped(self, sandbox_id: str, reason: str) -> None:
+    def stopped(self, sandbox_id: str, reason: str, used: Mapping[str, int] | None = None) -> None:
         database, _ = self._open()
-        sessions.sandbox_stopped(database, sandbox_id, reason, clock.now())
+        sessions.sandbox_stopped(database, sandbox_id, reason, clock.now(), used=used)
+
+    def measured(self, sandbox_id: str, used: Mapping[str, int]) -> None:
+        database, _ = self._open()
+        metering.sandbox_measured(database, sandbox_id, used, clock.now())
 
     def refused(
         self, plan: MountPlan, sandbox_id: str, server_name: str, container: str, image_digest: str, proof: Proof
@@ -91,7 +96,6 @@ class StoreBook:
         with database.read() as connection:
             return {str(row.id): str(row.container) for row in connection.execute(query)}
 
-    def why_over(self, sandbox_id: str) -> str | None:
-        database, _ = self._open()
-        over = sessions.sessions_to_stop(database, clock.now())
-        return next((session.reason for session in over if session.sandbox == sandbox_id), None)
+    def standing(self, sandbox_id: str, live: Mapping[str, Mapping[str, int]]) -> Standing:
+        database, engine = self._open()
+        return metering.standing(database, engine, sandbox_id, live, clock.now())

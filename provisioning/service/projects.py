@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +23,11 @@ from store import schema as s
 from store.clock import stamp
 from store.database import Database
 from store.transaction import Transaction
+from store.usage import CAPPED, LIMITED
 
 __all__ = [
     "add_member",
+    "change_quotas",
     "close_project",
     "create_project",
     "extend_project",
@@ -38,6 +42,9 @@ __all__ = [
     "revoke_grant",
     "thaw_project",
 ]
+
+
+QUOTAS = (*LIMITED, *CAPPED)
 
 
 def create_project(
@@ -135,10 +142,24 @@ def remove_member(db: Database, *, project: str, person: str, actor: str, at: da
 
 
 def give_grant(
-    db: Database, *, project: str, version: str, purpose: str, expires_at: datetime, actor: str, at: datetime
+    db: Database,
+    *,
+    project: str,
+    version: str,
+    purpose: str,
+    expires_at: datetime,
+    actor: str,
+    at: datetime,
+    quotas: Mapping[str, int] | None = None,
 ) -> Grant:
-    """A steward's consent. Raises GrantRefused when ``actor`` is no steward of the dataset, or the terms do not fit."""
+    """A steward's consent. Raises GrantRefused when ``actor`` is no steward of the dataset, or the terms do not fit.
+
+    ``quotas``: the most the project may use of this version under this grant, by a name of `store.usage.LIMITED`; or what each sandbox
+    may have at the most, by one of `CAPPED`.
+    """
     dataset, _ = parse_version(version)
+    limits = dict(quotas or {})
+    rules.check_quotas(version, limits, QUOTAS)
     stated = names.text("purpose", purpose)
     with db.transaction(at) as t:
         known = _required(t, project)
@@ -162,11 +183,30 @@ def give_grant(
             "granted_by": actor,
             "granted_at": t.at,
             "expires_at": stamp(expires_at),
+            "quotas": json.dumps(limits, sort_keys=True),
         }
         number = _inserted(t, row)
         subject = {"grant": str(number), "project": project, "version": version, "dataset": dataset}
-        t.record(Entry("grant.given", actor, subject, {"purpose": known.purpose, "expires_at": stamp(expires_at)}))
+        terms = {"purpose": known.purpose, "expires_at": stamp(expires_at), **({"quotas": limits} if limits else {})}
+        t.record(Entry("grant.given", actor, subject, terms))
         return _granted(t, number)
+
+
+def change_quotas(
+    db: Database, *, grant: int, quotas: Mapping[str, int], reason: str, actor: str, at: datetime
+) -> Grant:
+    """Replace a grant's quotas. What was used stays counted. Raises NotFound, or GrantRefused for one who is no steward of the dataset."""
+    said, limits = names.text("reason", reason), dict(quotas)
+    with db.transaction(at) as t:
+        known = _granted(t, grant)
+        rules.check_quotas(known.version, limits, QUOTAS)
+        dataset, _ = parse_version(known.version)
+        rules.check_steward(known, "changed", actor=actor, stewards=_stewards(t, dataset))
+        t.execute(update(s.grant).where(s.grant.c.id == grant).values(quotas=json.dumps(limits, sort_keys=True)))
+        subject = {"grant": str(grant), "project": known.project, "version": known.version, "dataset": dataset}
+        facts = {"reason": said, "from": dict(known.quotas), "to": limits}
+        t.record(Entry("grant.quotas_changed", actor, subject, facts))
+        return _granted(t, grant)
 
 
 def revoke_grant(db: Database, *, grant: int, reason: str, actor: str, at: datetime) -> Grant:

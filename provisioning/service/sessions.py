@@ -32,6 +32,7 @@ from store import schema as s
 from store.clock import moment, stamp
 from store.database import Database
 from store.transaction import Transaction
+from store.usage import Usage, larger, usage
 from vault import Vault
 
 ENTRY_POINT = "access/start_sandbox"
@@ -149,7 +150,7 @@ def sandbox_started(
         "proof": _evidence(proof),
     }
     with db.transaction(at) as t:
-        ended = _why_over(t, plan.person, plan.project, versions, at)
+        ended = why_over(t, plan.person, plan.project, versions, at) or _no_session_left(t, plan, at)
         if ended is None:
             t.execute(insert(s.sandbox).values(row))
             t.record(Entry("sandbox.started", plan.person, subject, facts))
@@ -159,16 +160,26 @@ def sandbox_started(
         )
 
 
-def sandbox_stopped(db: Database, sandbox_id: str, reason: str, at: datetime, *, actor: str = "workbench") -> None:
-    """Record an end. A sandbox that has ended already, or was never recorded, is left as it is."""
+def sandbox_stopped(
+    db: Database,
+    sandbox_id: str,
+    reason: str,
+    at: datetime,
+    *,
+    actor: str = "workbench",
+    used: Mapping[str, int] | None = None,
+) -> None:
+    """Record an end and what was used. A sandbox that has ended already, or was never recorded, is left as it is."""
     with db.transaction(at) as t:
         where = (s.sandbox.c.id == sandbox_id, s.sandbox.c.stopped_at.is_(None))
         row = t.execute(select(s.sandbox).where(*where)).first()
         if row is None:
             return
-        t.execute(update(s.sandbox).where(*where).values(stopped_at=t.at, stop_reason=reason))
+        taken = larger(json.loads(row.used), used or {})
+        values = {"stopped_at": t.at, "stop_reason": reason, "used": json.dumps(taken, sort_keys=True)}
+        t.execute(update(s.sandbox).where(*where).values(values))
         subject = {"sandbox": sandbox_id, "person": row.person, "project": row.project}
-        t.record(Entry("sandbox.stopped", actor, subject, {"reason": reason}))
+        t.record(Entry("sandbox.stopped", actor, subject, {"reason": reason, "used": taken}))
 
 
 def ask_to_stop(db: Database, sandbox_id: str, reason: str, at: datetime, *, actor: str) -> None:
@@ -194,7 +205,7 @@ def sessions_to_stop(db: Database, at: datetime) -> list[SessionToStop]:
     found = []
     with db.read() as c:
         for row in c.execute(select(s.sandbox).where(s.sandbox.c.stopped_at.is_(None)).order_by(s.sandbox.c.id)).all():
-            reason = _why_asked(c, row.id) or _why_over(c, row.person, row.project, json.loads(row.versions), at)
+            reason = why_asked(c, row.id) or why_over(c, row.person, row.project, json.loads(row.versions), at)
             if reason is not None:
                 found.append(SessionToStop(row.id, row.person, row.project, row.server_name, reason))
     return found
@@ -236,7 +247,14 @@ def _grant_facts(c: Connection, given: Grant) -> dict[str, Any]:
         "revoked_at": None if given.revoked_at is None else stamp(given.revoked_at),
         "version_state": version.state,
         "stewards": list(known.stewards),
+        "quotas": dict(given.quotas),
+        "used": used_under(c, given).facts() if given.quotas else {},
     }
+
+
+def used_under(c: Connection | Transaction, given: Grant, live: Mapping[str, Mapping[str, int]] | None = None) -> Usage:
+    """What the grant's whole project used of its version since it was given."""
+    return usage(c, project=given.project, version=given.version, since=stamp(given.granted_at), live=live)
 
 
 def _ask(engine: PolicyEngine, facts: Mapping[str, Any]) -> _Verdict:
@@ -315,15 +333,23 @@ def _mounted(c: Connection, settings: Settings, name: str, version_id: str) -> M
     )
 
 
-def _why_asked(c: Connection, sandbox_id: str) -> str | None:
+def why_asked(c: Connection, sandbox_id: str) -> str | None:
     """In words for the person in it, when somebody asked that this sandbox ends."""
     asked = c.execute(select(s.sandbox_stop).where(s.sandbox_stop.c.sandbox == sandbox_id)).first()
     return None if asked is None else f"Stopped by {asked.asked_by}: {asked.reason}"
 
 
-def _why_over(
-    c: Connection | Transaction, person: str, asked: str, versions: Sequence[str], at: datetime
-) -> str | None:
+def _no_session_left(t: Transaction, plan: MountPlan, at: datetime) -> str | None:
+    """Two starts at once were both told that one session is left: the second is told so here."""
+    for given in grants_of(t, plan.project):
+        most = given.quotas.get("sessions")
+        mounted = any(each.version == given.version for each in plan.datasets)
+        if most is not None and mounted and given.in_force(at) and used_under(t, given).sessions >= most:
+            return f"The quota of sessions for {given.version} is used up."
+    return None
+
+
+def why_over(c: Connection | Transaction, person: str, asked: str, versions: Sequence[str], at: datetime) -> str | None:
     """Why a sandbox with these versions may not run at ``at``; None when it may."""
     found = project(c, asked)
     if found is None or found.state is not ProjectState.ACTIVE:

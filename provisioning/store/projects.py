@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Protocol
 
 from sqlalchemy import CursorResult, Executable, select
@@ -79,4 +80,5 @@ def _grant(row: Any) -> Grant:
         moment(row.expires_at),
         None if row.revoked_at is None else moment(row.revoked_at),
         row.revoked_by,
+        json.loads(row.quotas),
     )

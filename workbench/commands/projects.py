@@ -10,12 +10,21 @@ from installation import settings as installation
 from workbench import console
 from workbench.commands.names import By, Until, moment
 from workbench.console import Json
+from workbench.errors import WorkbenchFault
 
 app = typer.Typer(help="Projects, their members and purpose.", no_args_is_help=True)
 grant = typer.Typer(help="A steward's consent to the use of a dataset version.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The project's name.")]
 Person = Annotated[str, typer.Argument(help="The person's account name.")]
+Quota = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--quota",
+        help="NAME=NUMBER, the most of it; repeat for several. Names: sessions, processor_seconds, cells, shown_bytes, requests, "
+        "releases, released_cells, released_bytes, and memory_bytes for each sandbox.",
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the ledger.")]
 
 
@@ -135,6 +144,7 @@ def give(
     purpose: Annotated[
         str | None, typer.Option(help="Must be the project's purpose, which it is when left out.")
     ] = None,
+    quota: Quota = None,
 ) -> None:
     """Grant a dataset version to a project, as one of its stewards."""
     with console.faults_in_three_parts():
@@ -155,6 +165,7 @@ def give(
             expires_at=moment(until, at),
             actor=by,
             at=at,
+            quotas=_quotas(quota),
         )
         console.out.print(f"Grant {given.id}: {project} may use {version} until {given.expires_at:%Y-%m-%d}.")
 
@@ -168,6 +179,35 @@ def revoke(number: Annotated[int, typer.Argument(help="The grant's number.")], b
 
         taken = projects.revoke_grant(_db(), grant=number, reason=reason, actor=by, at=now())
         console.out.print(f"Grant {taken.id} is revoked: {taken.project} may no longer use {taken.version}.")
+
+
+@grant.command("quota")
+def change_quotas(
+    number: Annotated[int, typer.Argument(help="The grant's number.")], by: By, reason: Reason, quota: Quota = None
+) -> None:
+    """Replace a grant's quotas, as a steward; without --quota it has none. What was used stays counted."""
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        made = projects.change_quotas(_db(), grant=number, quotas=_quotas(quota), reason=reason, actor=by, at=now())
+        said = ", ".join(f"{name} {most}" for name, most in made.quotas.items()) or "no quotas"
+        console.out.print(f"Grant {made.id} now has {said}.")
+
+
+def _quotas(given: list[str] | None) -> dict[str, int]:
+    """``NAME=NUMBER`` as given. Raises WorkbenchFault for another form or a name given twice; what it may be, the service says."""
+    made: dict[str, int] = {}
+    for text in given or []:
+        name, _, number = text.partition("=")
+        if not number.isascii() or not number.isdigit() or name in made:
+            raise WorkbenchFault(
+                f"{text[:60]!a} is not a quota.",
+                why="It is not NAME=NUMBER with a whole number, or names one twice.",
+                do="Write for example --quota sessions=20 --quota released_cells=5000.",
+            )
+        made[name] = int(number)
+    return made
 
 
 def _move(verb: str, name: str, by: str, reason: str) -> None:
@@ -199,6 +239,7 @@ def _facts(one: Any, grants: list[Any]) -> dict[str, Any]:
                 "version": g.version,
                 "granted_by": g.granted_by,
                 "expires_at": g.expires_at.isoformat(),
+                "quotas": dict(g.quotas),
                 "revoked_at": g.revoked_at.isoformat() if g.revoked_at else None,
             }
             for g in grants

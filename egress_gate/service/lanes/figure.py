@@ -52,7 +52,7 @@ class FigureLane:
         drawing = Drawing(kept["spec"], gate.blobs.read(kept["svg"]), gate.blobs.read(kept["png"]))
         parts: tuple[Part, ...] = figure_parts(check.item, drawing, table)
         said = {"kind": item.kind.value, "texts": kept["texts"]}
-        return Leaving(parts, (published(check, table),), said)
+        return Leaving(parts, (published(check, table),), said, table.cells)
 
 
 def _drawn(item: Item, made: Assessment) -> tuple[tuple[Finding, ...], tuple[Figure, Drawing] | None]:

@@ -49,6 +49,7 @@ class Leaving:
     parts: tuple[Part, ...] = ()
     published: tuple[PublishedItem, ...] = ()
     certified: Mapping[str, Any] = field(default_factory=dict)  # what the certificate says of it besides its check
+    cells: int = 0  # figures in it, for quotas; 0 where nobody can count them
 
 
 class Lane(Protocol):

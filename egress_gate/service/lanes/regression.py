@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from egress_gate.domain.decision import Reason
 from egress_gate.domain.item import Item
@@ -56,7 +56,16 @@ class RegressionLane:
         implied = json.loads(gate.blobs.read(check.assessment))["implied"]
         remembered = PublishedItem(check.item, check.lineage, implied["canonical_sql"], (), implied["rounding_base"])
         said = {"kind": item.kind.value, "family": fit["family"], "formula": fit["formula"]}
-        return Leaving(regression_parts(check.item, fit), (remembered,), said)
+        return Leaving(regression_parts(check.item, fit), (remembered,), said, figures_in(fit))
+
+
+def figures_in(part: object) -> int:
+    """Numbers in a fit, as it leaves."""
+    if isinstance(part, Mapping):
+        return sum(map(figures_in, part.values()))
+    if isinstance(part, list):
+        return sum(map(figures_in, part))
+    return int(isinstance(part, int | float) and not isinstance(part, bool))
 
 
 def _checked(gate: Gate, item: Item, context: LaneContext, made: ModelAssessment) -> Checked:

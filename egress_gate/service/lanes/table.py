@@ -66,7 +66,7 @@ class TableLane:
         if table is None:
             return Leaving()
         parts = (Part(f"{check.item}.csv", table.csv()), Part(f"{check.item}.parquet", table.parquet()))
-        return Leaving(parts, (published(check, table),))
+        return Leaving(parts, (published(check, table),), cells=table.cells)
 
 
 def protected_table(gate: Gate, check: CheckRow) -> CanonicalTable | None:

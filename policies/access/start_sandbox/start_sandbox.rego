@@ -8,6 +8,7 @@ package access.start_sandbox
 
 import data.lib.level
 import data.lib.number
+import data.lib.quota
 import data.lib.reason
 import rego.v1
 
@@ -139,7 +140,27 @@ classified contains grant.id if {
 
 asked contains grant.id if some grant in input.grants
 
-in_force := (((asked & unexpired) & unrevoked) & for_this_purpose) & (available & classified)
+live := (((asked & unexpired) & unrevoked) & for_this_purpose) & (available & classified)
+
+within_quota contains grant.id if {
+	some grant in input.grants
+	quota.stated(grant)
+	count(quota.spent(grant, "start", {})) == 0
+}
+
+# The strictest of a version's grants counts: a second one never widens the first.
+spent_versions contains grant.version if {
+	some grant in input.grants
+	grant.id in live
+	not grant.id in within_quota
+}
+
+in_force contains grant.id if {
+	some grant in input.grants
+	grant.id in live
+	is_string(grant.version)
+	not grant.version in spent_versions
+}
 
 # METADATA
 # title: The grant is not over
@@ -186,6 +207,17 @@ grant_faults contains [id, "version_destroyed"] if some id in (asked - available
 #   remedy: Ask an administrator to correct the dataset's registration.
 grant_faults contains [id, "unknown_classification"] if some id in (asked - classified)
 
+# METADATA
+# title: The grant's quotas are not used up
+# description: A version under a used-up quota is not mounted; the project's other data still is.
+# custom:
+#   short_name: quota_spent
+grant_faults contains [grant.id, "quota_spent"] if {
+	some grant in input.grants
+	grant.id in live
+	grant.version in spent_versions
+}
+
 codes contains code if some code in refusals
 
 codes contains fault[1] if {
@@ -214,6 +246,12 @@ images_per_hour contains row.budget_images_per_hour if some row in mounted
 output_bytes contains row.max_output_bytes if some row in mounted
 
 memory_bytes contains row.sandbox_memory_bytes if some row in mounted
+
+memory_bytes contains grant.quotas.memory_bytes if {
+	some grant in input.grants
+	grant.id in in_force
+	is_number(grant.quotas.memory_bytes)
+}
 
 processor_percent contains row.sandbox_processor_percent if some row in mounted
 

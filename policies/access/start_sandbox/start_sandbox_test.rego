@@ -13,6 +13,8 @@ given := {
 	"revoked_at": null,
 	"version_state": "available",
 	"stewards": ["stella"],
+	"quotas": {},
+	"used": {},
 }
 
 asked := {
@@ -110,7 +112,7 @@ test_every_missing_field_refuses if {
 			{"project": object.remove(asked.project, [field])},
 		)
 	}
-	every field in ["id", "version", "classification", "purpose", "expires_at", "revoked_at", "version_state"] {
+	every field in ["id", "version", "classification", "purpose", "expires_at", "revoked_at", "version_state", "quotas", "used"] {
 		not start_sandbox.allow with input as object.union(asked, {"grants": [object.remove(given, [field])]})
 	}
 }
@@ -126,4 +128,36 @@ test_only_grants_in_force_are_mounted if {
 	found.allow
 	found.grants == {7}
 	found.left_out == {[8, "grant_expired"]}
+}
+
+test_a_version_whose_quota_is_used_up_is_not_mounted if {
+	question := with_grant({"quotas": {"sessions": 5}, "used": {"sessions": 5}})
+	found := start_sandbox.answer with input as question
+	not found.allow
+	codes(found) == {"quota_spent"}
+	allowed := with_grant({"quotas": {"sessions": 5}, "used": {"sessions": 4}})
+	start_sandbox.allow with input as allowed
+}
+
+test_a_second_grant_does_not_widen_the_first if {
+	first := object.union(given, {"quotas": {"cells": 10}, "used": {"cells": 10}})
+	second := object.union(given, {"id": 8})
+	found := start_sandbox.answer with input as object.union(asked, {"grants": [first, second]})
+	not found.allow
+	found.grants == set()
+}
+
+test_the_project_s_other_data_is_still_mounted if {
+	spent := object.union(given, {"quotas": {"cells": 10}, "used": {"cells": 11}})
+	other := object.union(given, {"id": 8, "version": "icu/1", "dataset": "icu"})
+	found := start_sandbox.answer with input as object.union(asked, {"grants": [spent, other]})
+	found.allow
+	found.grants == {8}
+	found.left_out == {[7, "quota_spent"]}
+}
+
+test_a_grant_may_cap_the_memory_of_each_sandbox if {
+	found := start_sandbox.answer with input as with_grant({"quotas": {"memory_bytes": 1000000}})
+	found.allow
+	found.limits.memory_bytes == 1000000
 }

@@ -20,6 +20,7 @@ from docker.errors import APIError
 from docker.utils.socket import frames_iter
 
 from installation.settings import Settings
+from provisioning.domain.standing import Standing
 from provisioning.sandbox.errors import HandshakeFault
 from provisioning.sandbox.hardening import OWN_KERNEL
 from provisioning.sandbox.isolation import Proof
@@ -72,7 +73,10 @@ class NoRecord:
     def started(self, plan: Any, sandbox_id: str, server: str, container: str, image: str, proof: Proof) -> None:
         self.proofs[sandbox_id] = proof
 
-    def stopped(self, sandbox_id: str, reason: str) -> None:
+    def stopped(self, sandbox_id: str, reason: str, used: Mapping[str, int] | None = None) -> None:
+        return
+
+    def measured(self, sandbox_id: str, used: Mapping[str, int]) -> None:
         return
 
     def refused(self, plan: Any, sandbox_id: str, server: str, container: str, image: str, proof: Proof) -> None:
@@ -81,8 +85,8 @@ class NoRecord:
     def open_sandboxes(self) -> dict[str, str]:
         return {}
 
-    def why_over(self, sandbox_id: str) -> str | None:
-        return None
+    def standing(self, sandbox_id: str, live: Mapping[str, Mapping[str, int]]) -> Standing:
+        return Standing()
 
 
 class Knocker:
@@ -94,7 +98,10 @@ class Knocker:
     async def open(self, sandbox_id: str) -> None:
         return
 
-    async def close(self, sandbox_id: str) -> None:
+    async def close(self, sandbox_id: str, reason: str = "") -> None:
+        return
+
+    async def warn(self, sandbox_id: str, warnings: Sequence[str]) -> None:
         return
 
     async def wait_until_answering(self, sandbox_id: str, seconds: float) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import docker
 
 from installation.settings import SandboxSettings, Settings
+from provisioning.domain.standing import Standing
 from provisioning.sandbox.isolation import Proof
 from provisioning.sandbox.keeper import Keeper, Opened
 from provisioning.sandbox.mounts import Folders
@@ -65,6 +66,8 @@ class Book:
     ended: dict[str, str] = field(default_factory=dict)
     refusals: dict[str, Proof] = field(default_factory=dict)
     over: dict[str, str] = field(default_factory=dict)
+    used: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def projects(self, person: str, groups: Sequence[str]) -> list[Choice]:
         return [Choice(p.project, p.purpose) for p in self.plans.values() if p.person == person]
@@ -76,15 +79,19 @@ class Book:
         self.begun[sandbox_id] = container
         self.proofs[sandbox_id] = proof
 
-    def stopped(self, sandbox_id: str, reason: str) -> None:
+    def stopped(self, sandbox_id: str, reason: str, used: Mapping[str, int] | None = None) -> None:
         if sandbox_id in self.open_sandboxes():
             self.ended[sandbox_id] = reason
+            self.used[sandbox_id] = used or {}
+
+    def measured(self, sandbox_id: str, used: Mapping[str, int]) -> None:
+        self.used[sandbox_id] = used
 
     def refused(self, plan: Plan, sandbox_id: str, server: str, container: str, image: str, proof: Proof) -> None:
         self.refusals[sandbox_id] = proof
 
-    def why_over(self, sandbox_id: str) -> str | None:
-        return self.over.get(sandbox_id)
+    def standing(self, sandbox_id: str, live: Mapping[str, Mapping[str, int]]) -> Standing:
+        return Standing(self.over.get(sandbox_id), self.warnings)
 
     def open_sandboxes(self) -> dict[str, str]:
         return {name: container for name, container in self.begun.items() if name not in self.ended}
@@ -96,12 +103,16 @@ class Doors:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.opened: set[str] = set()
+        self.warned: dict[str, tuple[str, ...]] = {}
 
     async def open(self, sandbox_id: str) -> None:
         self.opened.add(sandbox_id)
 
-    async def close(self, sandbox_id: str) -> None:
+    async def close(self, sandbox_id: str, reason: str = "") -> None:
         self.opened.discard(sandbox_id)
+
+    async def warn(self, sandbox_id: str, warnings: Sequence[str]) -> None:
+        self.warned[sandbox_id] = tuple(warnings)
 
     async def wait_until_answering(self, sandbox_id: str, seconds: float) -> None:
         async with asyncio.timeout(seconds):

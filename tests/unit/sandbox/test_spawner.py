@@ -19,6 +19,14 @@ from tests.unit.sandbox.rig import Book, Plan
 
 
 @dataclass
+class SilentDoors:
+    warned: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def warn(self, sandbox_id: str, warnings: tuple[str, ...]) -> None:
+        self.warned.append(warnings)
+
+
+@dataclass
 class FakeKeeper(Keeper):
     """Opens in memory. Verified against the real one by the integration tests."""
 
@@ -27,6 +35,9 @@ class FakeKeeper(Keeper):
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
     fails: Fault | None = None
     pool: Any = field(default_factory=lambda: SimpleNamespace(start=lambda: None))
+    meter: Any = field(default_factory=lambda: SimpleNamespace(look=lambda *_: {}, to_write=lambda _: None, live={}))
+    _doors: Any = field(default_factory=SilentDoors)
+    _warned: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     async def open(
         self, plan: Any, server_name: str, prefix: str, say: Callable[[str, int], Awaitable[None]]
@@ -135,6 +146,14 @@ async def test_a_sandbox_whose_grant_ended_is_stopped(spawner: SandboxSpawner, k
     keeper.book.over[ended] = "The grant on nafld/1 ended or was revoked."
     assert await spawner.poll() == "The grant on nafld/1 ended or was revoked."
     assert not keeper.running
+
+
+async def test_a_warning_is_given_once(spawner: SandboxSpawner, keeper: FakeKeeper) -> None:
+    await spawner.start()
+    keeper.book.warnings = ("The grant of nafld/1 ends soon.",)
+    for _ in range(3):
+        assert await spawner.poll() is None
+    assert keeper._doors.warned == [("The grant of nafld/1 ends soon.",)]
 
 
 async def test_stop_twice_is_one_end(spawner: SandboxSpawner, keeper: FakeKeeper) -> None:
