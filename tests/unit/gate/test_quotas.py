@@ -167,7 +167,9 @@ def test_an_expired_grant_s_quota_no_longer_counts(world: World) -> None:
 
 # -- reports ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path", ["usage", "usage.csv", "quotas", "metrics"])
-@pytest.mark.parametrize(("name", "status"), [("ana", 403), ("stella", 403), ("adam", 200), ("audrey", 200), (None, 401)])
+@pytest.mark.parametrize(
+    ("name", "status"), [("ana", 403), ("stella", 403), ("adam", 200), ("audrey", 200), (None, 401)]
+)
 def test_reports_are_for_administrators_and_auditors(world: World, path: str, name: str | None, status: int) -> None:
     desk = make_desk(world)
     client = token(desk, name) if name else browser(desk)
