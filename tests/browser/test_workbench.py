@@ -154,6 +154,104 @@ def test_download_export_and_other_origins_are_refused(lab: Page, granted: Setti
     assert blocked == "img-src"
 
 
+# -- no help to copy out -----------------------------------------------------------------------------------------------
+def offered(page: Page) -> list[str]:
+    """Every command that JupyterLab's palette offers and lets one click."""
+    page.keyboard.press("Control+Shift+C")
+    page.wait_for_selector("#modal-command-palette .lm-CommandPalette-item", state="attached", timeout=30_000)
+    found: list[str] = page.eval_on_selector_all(
+        "#modal-command-palette .lm-CommandPalette-item:not(.lm-mod-disabled) .lm-CommandPalette-itemLabel",
+        "items => items.map(item => item.textContent)",
+    )
+    page.keyboard.press("Escape")
+    return found
+
+
+def test_no_command_downloads_exports_shares_or_installs(lab: Page) -> None:
+    commands = offered(lab)
+    assert any("Run" in each for each in commands), "the palette was read"
+    ways = ("download", "export", "save and export", "shareable link", "share", "extension manager", "pdf", "latex")
+    assert [each for each in commands if any(way in each.lower() for way in ways)] == []
+
+
+def test_script_cannot_save_a_file_print_or_open_a_dialog(lab: Page) -> None:
+    """What a notebook's own output could try, once it runs script: the page is sandboxed without downloads and dialogs."""
+    happened: list[str] = []
+    lab.on("download", lambda _: happened.append("download"))
+    lab.on("dialog", lambda dialog: (happened.append("dialog"), dialog.dismiss()))
+    lab.evaluate(
+        """() => {
+            window.printed = 0;
+            addEventListener('beforeprint', () => { window.printed += 1; });
+            const link = document.createElement('a');
+            link.href = URL.createObjectURL(new Blob(['patient-4711']));
+            link.download = 'leak.csv';
+            document.body.append(link);
+            link.click();
+            window.print();
+            alert('patient-4711');
+        }"""
+    )
+    lab.wait_for_timeout(1500)
+    assert happened == []
+    assert lab.evaluate("window.printed") == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "lab/api/extensions",
+        "api/nbconvert",
+        "lab/api/hub",
+        "files/Untitled.ipynb",
+        "nbconvert/pdf/Untitled.ipynb?download=true",
+        "api/contents/Untitled.ipynb?download=1",
+        "tree/",
+        "view/Untitled.ipynb",
+        "voila/render/Untitled.ipynb",
+        "static/../files/Untitled.ipynb",
+        "lsp/ws/pylsp",
+    ],
+)
+def test_no_route_downloads_exports_publishes_or_installs(lab: Page, granted: Settings, url: str) -> None:
+    assert lab.context.request.get(f"{granted.url}/user/ana/{url}").status in (403, 404)
+    seen = lab.evaluate(f"fetch('/user/ana/{url}').then(got => got.status, () => 403)")
+    assert seen in (403, 404)
+
+
+def test_nobody_without_the_session_sees_anything(chromium: Browser, granted: Settings, lab: Page) -> None:
+    """No public link: an address taken out of the browser shows the hub's login and nothing else."""
+    page = chromium.new_context().new_page()
+    for address in ("lab/tree/Untitled.ipynb", "api/contents/Untitled.ipynb", "lab?reset&token=x"):
+        page.goto(f"{granted.url}/user/ana/{address}")
+        assert "/hub/login" in page.url or "glovebox" not in page.content(), address
+    page.context.close()
+
+
+def test_an_extension_that_a_user_installs_does_not_reach_the_browser(lab: Page, granted: Settings) -> None:
+    """Everything under the interface's addresses comes from the image; what the analyst puts into their home does not."""
+    run_cell(
+        lab,
+        "import os, json\n"
+        "for base in ('.local/share/jupyter/labextensions', '.jupyter/custom'):\n"
+        "    os.makedirs(f'{base}/evil/static', exist_ok=True)\n"
+        "    json.dump({'name': 'evil', 'version': '1.0.0', 'jupyterlab': {'extension': True, '_build': {'load': 'static/e.js'}}}, "
+        "open(f'{base}/evil/package.json', 'w'))\n"
+        "    open(f'{base}/evil/static/e.js', 'w').write('window.evil = 1')\n"
+        "    open(f'{base}/custom.css', 'w').write('body { background: url(http://127.0.0.2:9/leak) }')\n"
+        "print('plan' + 'ted')",
+        "planted",
+    )
+    lab.reload()
+    lab.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
+    assert lab.evaluate("window.evil === undefined")
+    assert "evil" not in lab.content()
+    for part in ("lab/extensions/evil/static/e.js", "static/evil/e.js"):
+        assert lab.context.request.get(f"{granted.url}/user/ana/{part}").status in (403, 404)
+    style = lab.context.request.get(f"{granted.url}/user/ana/custom/custom.css")
+    assert "127.0.0.2" not in style.text()
+
+
 def test_another_person_cannot_open_the_workbench(chromium: Browser, granted: Settings, lab: Page) -> None:
     for name in ("stella", "adam", "audrey"):
         page = sign_in(chromium, granted, name)

@@ -145,6 +145,11 @@ def prove(
 
 
 def _show_proof(report: Any) -> None:
+    plain = {each["id"]: str(each["observed"]) for each in (report.content.get("baseline") or {}).get("attempts", [])}
+    console.out.print(f"{'attempt':34}{'expected':10}{'observed':10}{'plain container' if plain else ''}", markup=False)
+    for each in report.attempts:
+        seen = f"{each['id']:34}{each['expected']:10}{each['observed']:10}{plain.get(each['id'], '')}"
+        console.out.print(seen, markup=False)
     counted = report.counted()
     console.out.print(f"{counted['blocked']} attempts blocked, {counted['open']} open, {counted['error']} undecided.")
     for title, found in (("OPEN", report.failures), ("known and named", report.known), ("undecided", report.undecided)):

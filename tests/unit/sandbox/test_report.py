@@ -24,7 +24,14 @@ def attempt(observed: str, expected: str = "blocked", name: str = "a") -> dict[s
 def content(*attempts: dict[str, str], holds: bool = True) -> dict[str, Any]:
     machine = dict.fromkeys(("image", "runtime", "engine", "kernel", "cgroup", "architecture"), "x")
     outside = [{"id": "o", "expected": "1", "observed": "1" if holds else "2", "holds": holds}]
-    made = {"format": FORMAT, "made_at": "2026-11-23T00:00:00Z", "machine": machine, "profile": {}, "baseline": None}
+    made = {
+        "format": FORMAT,
+        "made_at": "2026-11-23T00:00:00Z",
+        "machine": machine,
+        "profile": {},
+        "baseline": None,
+        "known": [],
+    }
     return {**made, "attempts": list(attempts), "outside": outside}
 
 
@@ -43,13 +50,23 @@ def signer() -> Signer:
         ([attempt("blocked"), attempt("error")], True, 2),
         ([attempt("error"), attempt("open")], True, 1),
         ([attempt("blocked")], False, 1),
-        ([attempt("open", expected="open")], True, 0),
+        ([attempt("open", expected="open")], True, 1),
         ([attempt("nonsense")], True, 2),
         ([], True, 2),
     ],
 )
 def test_only_blocked_everywhere_is_a_pass(attempts: list[dict[str, str]], holds: bool, code: int) -> None:
     assert Report(content(*attempts, holds=holds)).exit_code == code
+
+
+def test_what_is_known_to_stay_open_is_named_apart_and_seen_on_the_page(signer: Signer) -> None:
+    known = attempt("open", expected="open", name="machine-load")
+    report = signed({**content(attempt("blocked")), "known": [known]}, signer)
+    assert report.exit_code == 0
+    assert report.known == ["machine-load"]
+    assert report.counted() == {"blocked": 1, "open": 0, "error": 0}
+    assert "Known to stay open" in report.html()
+    assert check(report.json(), str(signer.verifier)).known == ["machine-load"]
 
 
 def test_undecided_is_not_counted_as_blocked() -> None:
