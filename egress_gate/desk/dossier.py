@@ -24,6 +24,7 @@ from egress_gate.render.table import key_text, value_text
 from egress_gate.service.errors import no_such
 from egress_gate.service.ports import EarlierTable
 from egress_gate.service.reading import Dossier, visible
+from egress_gate.service.release import may_leave
 from egress_gate.service.review import off_because, permission_to_review
 from egress_gate.store import catalogue, messages, releases, requests, views
 from egress_gate.store.catalogue import ProjectRow
@@ -139,6 +140,7 @@ class RequestView:
     sees_evidence: bool
     changed: tuple[Change, ...] | None  # since the last revision; None for a first one
     standing: Standing | None
+    leaves: Permission | None  # whether what is approved may leave now, and why not
 
 
 def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
@@ -183,7 +185,17 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         sees_evidence=evidence,
         changed=changed,
         standing=standing,
+        leaves=_leaves(desk, row),
     )
+
+
+def _leaves(desk: Desk, row: RequestRow) -> Permission | None:
+    if row.state not in (State.APPROVED, State.RELEASING):
+        return None
+    try:
+        return may_leave(desk.gate, row, desk.clock())
+    except Fault:
+        return None  # policy is away: the page says nothing of it, and nothing leaves
 
 
 def _changed(c: Connection, row: RequestRow, items: tuple[Item, ...]) -> tuple[Change, ...] | None:

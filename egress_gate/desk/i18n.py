@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -75,6 +75,9 @@ class Voice:
 
     def age(self, stamp: str, now: datetime) -> str:
         return format_timedelta(now.astimezone(UTC) - moment(stamp), granularity="minute", locale=self.locale)
+
+    def span(self, seconds: int) -> str:
+        return format_timedelta(timedelta(seconds=seconds), granularity="minute", threshold=1.5, locale=self.locale)
 
     def number(self, value: float) -> str:
         return format_decimal(value, locale=self.locale)

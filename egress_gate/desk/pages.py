@@ -153,9 +153,10 @@ def give_review(
     revision: Annotated[int, Form(ge=1, le=10**6)],
     items: ItemVerdicts,
     notes: ItemNotes,
+    seen: Annotated[State, Form()] = State.IN_REVIEW,
 ) -> Response:
     opinion = Opinion(verdict, reason, items, notes if items else None)
-    review(desk.gate, visitor.person, number_of(name), opinion, desk.clock(), revision)
+    review(desk.gate, visitor.person, number_of(name), opinion, desk.clock(), revision, seen)
     return RedirectResponse(f"{desk.prefix}requests/{name}", 303)
 
 

@@ -80,8 +80,9 @@ TRANSITIONS: tuple[Edge, ...] = (
     _edge(Verb.REFER, [State.CHECKING], State.IN_REVIEW, Party.GATE),
     _edge(Verb.CLEAR, [State.CHECKING], State.APPROVED, Party.GATE),
     _edge(Verb.APPROVE, [State.IN_REVIEW], State.APPROVED, Party.REVIEWER),
-    _edge(Verb.RETURN, [State.IN_REVIEW], State.RETURNED, Party.REVIEWER),
-    _edge(Verb.REJECT, [State.IN_REVIEW], State.REJECTED, Party.REVIEWER),
+    # approved and not yet gone: another reviewer can still object
+    _edge(Verb.RETURN, [State.IN_REVIEW, State.APPROVED], State.RETURNED, Party.REVIEWER),
+    _edge(Verb.REJECT, [State.IN_REVIEW, State.APPROVED], State.REJECTED, Party.REVIEWER),
     _edge(Verb.RESUBMIT, [State.RETURNED], State.SUBMITTED, Party.AUTHOR),
     _edge(
         Verb.WITHDRAW,

@@ -18,6 +18,7 @@ class Permission:
     allow: bool
     reasons: tuple[Reason, ...]
     complete: bool = False
+    wait_seconds: int = 0  # until it is allowed, as far as only time is missing
 
     def require(self, doing: str) -> None:
         """Raise NotAllowed with policy's own words unless allowed."""
@@ -37,7 +38,8 @@ def permission_from(answer: object) -> Permission:
         if not isinstance(answer, Mapping):
             raise TypeError("the answer must be an object")
         reasons = reasons_from(answer["reasons"])
-        return Permission(answer["allow"] is True, reasons, answer.get("complete") is True)
+        wait = int(answer.get("wait_seconds") or 0)
+        return Permission(answer["allow"] is True, reasons, answer.get("complete") is True, wait)
     except (KeyError, TypeError, AttributeError) as broken:
         raise AnswerUnreadable(
             "The policy's answer could not be read, so nothing was done.",

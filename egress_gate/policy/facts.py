@@ -13,7 +13,7 @@ from egress_gate.domain.review import Review
 from egress_gate.service.ports import SourceTable
 from egress_gate.store.catalogue import ProjectRow
 from egress_gate.store.requests import RequestRow
-from store.clock import stamp
+from store.clock import moment, stamp
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,18 @@ def decision_input(
     }
 
 
-def leave_input(request: RequestRow, project: ProjectRow, at: datetime) -> dict[str, Any]:
+def leave_input(
+    request: RequestRow, project: ProjectRow, classifications: Iterable[int], approved: str | None, at: datetime
+) -> dict[str, Any]:
+    """`approved`: when the last approval was given; None for what left review to policy alone."""
+    waited = None if approved is None else (at - moment(approved)).total_seconds()
     return {
-        "request": {"id": request.name, "state": request.state.value},
+        "request": {
+            "id": request.name,
+            "state": request.state.value,
+            "classifications": sorted(set(classifications)),
+            "approved_seconds": waited,
+        },
         "project": {"name": project.name, "state": project.state, "expires_at": project.expires_at},
         "now": stamp(at),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -212,7 +213,7 @@ def _review(facts: dict[str, Any]) -> dict[str, Any]:
         and _steward_of_data(person, request)
         and person["name"] != request["author"]
         and person["name"] not in request["project_members"]
-        and request["state"] == "in_review"
+        and request["state"] in _open_to(facts["action"])
     )
     given = {r["reviewer"] for r in facts["reviews"] if r["verdict"] == "approve"} | {person["name"]}
     needed = facts["obligations"].get("approvals", 99)
@@ -221,9 +222,16 @@ def _review(facts: dict[str, Any]) -> dict[str, Any]:
     return {"allow": allow, "complete": complete, "reasons": [] if allow else [_reason("not-a-reviewer")]}
 
 
+def _open_to(action: str) -> tuple[str, ...]:
+    return ("in_review", "approved") if action in ("return", "reject") else ("in_review",)
+
+
 def _leave(facts: dict[str, Any]) -> dict[str, Any]:
-    allow = facts["project"]["state"] == "active"
-    return {"allow": allow, "reasons": [] if allow else [_reason("project_not_active")]}
+    if facts["project"]["state"] != "active":
+        return {"allow": False, "reasons": [_reason("project_not_active")], "wait_seconds": 0}
+    waited, must = facts["request"]["approved_seconds"], 3600 if 4 in facts["request"]["classifications"] else 0
+    wait = 0 if waited is None else max(0, math.ceil(must - waited))
+    return {"allow": not wait, "reasons": [_reason("cooling_off")] if wait else [], "wait_seconds": wait}
 
 
 def _desk(facts: dict[str, Any]) -> dict[str, Any]:

@@ -46,12 +46,17 @@ def prepare(gate: Gate, number: int, at: datetime) -> RequestRow | None:
 
 
 def may_leave(gate: Gate, row: RequestRow, at: datetime) -> Permission:
-    """``release/leave``: nothing leaves a project that is not active. Raises PolicyUnavailable."""
+    """``release/leave``: nothing leaves a project that is not active, or before its cooling-off is over. Raises PolicyUnavailable."""
     with gate.store.read() as c:
         project = catalogue.project(c, row.project)
+        versions = {v for k in requests.checks(c, row.id, row.revision) for v in k.lineage}
+        levels = catalogue.classifications(c, catalogue.datasets_of_versions(c, versions).values()).values()
+        given = [r.reviewed_at for r in requests.reviews(c, row.id, row.revision)]
     if project is None:
         return Permission(allow=False, reasons=())
-    return permission_from(gate.engine.query("release/leave", leave_input(row, project, at)).result)
+    return permission_from(
+        gate.engine.query("release/leave", leave_input(row, project, levels, max(given, default=None), at)).result
+    )
 
 
 def _preparable(row: RequestRow, now: str) -> bool:

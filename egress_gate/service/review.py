@@ -71,8 +71,18 @@ class Opinion:
         return {name: checked_note(name, verdict, self.notes.get(name, "")) for name, verdict in self.items.items()}
 
 
-def review(gate: Gate, person: Person, number: int, opinion: Opinion, at: datetime, revision: int) -> RequestRow:
+def review(
+    gate: Gate,
+    person: Person,
+    number: int,
+    opinion: Opinion,
+    at: datetime,
+    revision: int,
+    seen: State = State.IN_REVIEW,
+) -> RequestRow:
     """Record one reviewer's verdict on `revision`, the one they saw; the request moves when policy says it is enough.
+
+    `seen` is the state they saw: only who saw it approved objects to an approval, so that two people at once have one outcome.
 
     The same verdict sent twice (a double click, a lost answer) is one review. Two people at once: the second is judged
     again on what the first one left.
@@ -84,7 +94,7 @@ def review(gate: Gate, person: Person, number: int, opinion: Opinion, at: dateti
             names = {i.name for i in requests.items(c, number, found.request.revision)}
         if _repeated(found.request, earlier, person, opinion, revision):
             return found.request
-        _require_current(found.request, revision)
+        _require_current(found.request, revision, seen)
         said = opinion.checked(names)
         permission = permission_to_review(gate, person, found, earlier, said.verdict, at)
         checked_reviewer(person.name, found.request.author, [r.review for r in earlier])
@@ -120,7 +130,13 @@ def _repeated(row: RequestRow, earlier: tuple[ReviewRow, ...], person: Person, o
     )
 
 
-def _require_current(row: RequestRow, revision: int) -> None:
+def _require_current(row: RequestRow, revision: int, seen: State) -> None:
+    if row.state is State.APPROVED and seen is not State.APPROVED:
+        raise Conflict(
+            "The request was approved while you were reading.",
+            why="Somebody else's verdict came first and was enough.",
+            do="Reload the page. Until it leaves, it can still be returned or rejected from there.",
+        )
     if revision != row.revision:
         raise Conflict(
             f"Revision {revision} is no longer the current one.",

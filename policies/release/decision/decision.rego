@@ -512,6 +512,13 @@ codes contains code if {
 
 wanted contains row.approvals if some row in rows
 
+# some kinds of output need more eyes, by level
+wanted contains more if {
+	some item in input.items
+	some source in item.lineage
+	more := data.data.reviews[sprintf("%d", [source.classification])].approvals[item.kind]
+}
+
 default approvals := 2
 
 approvals := number.greatest(wanted) if count(refusals) == 0

@@ -5,6 +5,7 @@
 #   nothing leave; what was approved stays approved and leaves when the project is active again.
 package release.leave
 
+import data.lib.number
 import data.lib.reason
 import rego.v1
 
@@ -22,6 +23,42 @@ complete if {
 	is_string(input.request.state)
 	is_string(input.project.name)
 	is_string(input.project.state)
+}
+
+# ---- the cooling-off: time in which another steward can still object, or the author take it back ---------------------------
+known_levels if {
+	is_array(input.request.classifications)
+	every level in input.request.classifications {
+		is_number(minutes_of(level))
+	}
+}
+
+minutes_of(level) := data.data.reviews[sprintf("%d", [level])].cooling_off_minutes
+
+waits contains 0
+
+waits contains minutes_of(level) * 60 if some level in input.request.classifications
+
+must_wait := number.greatest(waits)
+
+# automatic releases have nobody to object
+cooled_off if {
+	known_levels
+	input.request.approved_seconds == null
+}
+
+cooled_off if {
+	known_levels
+	is_number(input.request.approved_seconds)
+	input.request.approved_seconds >= must_wait
+}
+
+default wait_seconds := 0
+
+wait_seconds := ceil(must_wait - input.request.approved_seconds) if {
+	known_levels
+	is_number(input.request.approved_seconds)
+	input.request.approved_seconds < must_wait
 }
 
 project_active if input.project.state == "active"
@@ -52,6 +89,15 @@ refusals contains "project_not_active" if not project_active
 refusals contains "not_approved" if not approved
 
 # METADATA
+# title: The cooling-off is over
+# description: Data of some levels leaves a while after the last approval, so that there is time to object.
+# custom:
+#   short_name: cooling_off
+#   message: It is approved, and leaves once the cooling-off is over.
+#   remedy: "Nothing to do. Until then another steward can object, and the author can take it back."
+refusals contains "cooling_off" if not cooled_off
+
+# METADATA
 # title: The answer
 # entrypoint: true
-answer := {"allow": allow, "reasons": [reason.of(code) | some code in sort(refusals)]}
+answer := {"allow": allow, "reasons": [reason.of(code) | some code in sort(refusals)], "wait_seconds": wait_seconds}

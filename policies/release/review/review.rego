@@ -34,6 +34,12 @@ is_outsider if {
 
 in_review if input.request.state == "in_review"
 
+# approved and not yet gone: another steward can still object
+in_review if {
+	input.request.state == "approved"
+	input.action in {"return", "reject"}
+}
+
 steward_of_some if {
 	some names in input.request.stewards
 	input.person.name in names

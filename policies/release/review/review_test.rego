@@ -33,6 +33,16 @@ test_the_steward_of_the_data_completes if {
 	review.answer == {"allow": true, "complete": true, "reasons": []} with input as asked
 }
 
+test_another_steward_can_object_until_it_leaves if {
+	every action in ["return", "reject"] {
+		objection := object.union(with_request({"state": "approved"}), {"action": action})
+		found := review.answer with input as objection
+		found.allow
+		not review.allow with input as object.union(objection, {"reviews": [verdict("stella", "approve")]})
+		not review.allow with input as object.union(objection, {"request": {"state": "releasing"}})
+	}
+}
+
 test_looking_completes_nothing if {
 	found := review.answer with input as object.union(asked, {"action": "review"})
 	found.allow

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from egress_gate.desk.changes import changes
 from egress_gate.desk.explain import sentence
@@ -16,13 +17,19 @@ from egress_gate.desk.picture import bars, grid
 from egress_gate.domain.item import Item, Kind
 from egress_gate.domain.request import State
 from egress_gate.domain.review import ReviewRefused, ReviewVerdict
+from egress_gate.policy.facts import Person
 from egress_gate.service.check import check, claim
 from egress_gate.service.delegate import lend
+from egress_gate.service.errors import Conflict
+from egress_gate.service.release import prepare, release
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import Draft, record_upload, resubmit, submit
 from egress_gate.store import requests
 from egress_gate.store.requests import RequestRow
 from egress_gate.store.standing import standings
+from installation.fault import Fault
+from ledger.entry import Entry
+from store import schema as s
 from store.clock import stamp
 from tests.unit.gate.desks import PREFIX, make_desk, signed_in
 from tests.unit.gate.factory import ANA, SAFE, SMALL, STEFAN, STELLA, World, make_world
@@ -265,3 +272,58 @@ def test_a_derivation_in_a_sentence(sql: str, said: str) -> None:
 
 def test_the_sentence_follows_the_readers_language() -> None:
     assert sentence(SAFE, Voice("zh_Hans").text) == "显示行数,按 sex 分组,取自 nafld1。"
+
+
+# ---- the cooling-off ------------------------------------------------------------------------------------------------
+def restricted(world: World) -> None:
+    with world.gate.store.transaction(world.clock()) as t:
+        t.execute(update(s.dataset).values(classification=4))
+        t.record(Entry("dataset.registered", "adam", {"dataset": "nafld"}, {}))
+
+
+def test_restricted_data_leaves_only_after_the_cooling_off(world: World) -> None:
+    restricted(world)
+    row = world.reviewed(world.checked())
+    assert prepare(world.gate, row.id, world.clock()) is None
+    for who in ("ana", "stella"):
+        page = signed_in(make_desk(world), who).get(f"{PREFIX}requests/{row.name}").text
+        assert "It leaves in" in page
+    world.clock.skip(minutes=61)
+    held = prepare(world.gate, row.id, world.clock())
+    assert held is not None
+    assert release(world.gate, held, world.clock()).state is State.RELEASED
+
+
+def objected(world: World, row: RequestRow, by: Person, seen: State = State.APPROVED) -> RequestRow:
+    opinion = Opinion(ReviewVerdict.REJECT, "I object.")
+    return review(world.gate, by, row.id, opinion, world.clock(), row.revision, seen)
+
+
+def test_another_steward_can_object_until_it_leaves_and_the_approver_cannot(world: World) -> None:
+    restricted(world)
+    row = world.reviewed(world.checked())
+    with pytest.raises(ReviewRefused):
+        objected(world, row, STELLA)
+    with pytest.raises(Conflict):
+        objected(world, row, STEFAN, State.IN_REVIEW)
+    assert objected(world, row, STEFAN).state is State.REJECTED
+    world.clock.skip(minutes=61)
+    assert prepare(world.gate, row.id, world.clock()) is None
+
+
+def test_a_steward_objects_from_the_page(world: World) -> None:
+    restricted(world)
+    row = world.reviewed(world.checked())
+    form = {"verdict": "return", "reason": "Wait, which cohort?", "revision": "1", "seen": "approved"}
+    client = signed_in(make_desk(world), "stefan")
+    assert client.post(f"{PREFIX}requests/{row.name}/review", data=form).status_code == 303
+    assert world.row(row.id).state is State.RETURNED
+
+
+def test_nobody_approves_what_is_approved(world: World) -> None:
+    row = world.reviewed(world.checked())
+    with pytest.raises(Fault):
+        world.reviewed(row, ReviewVerdict.APPROVE, STEFAN)
+    page = signed_in(make_desk(world), "stefan").get(f"{PREFIX}requests/{row.name}").text
+    assert "only one in review can be decided" in page
+    assert 'value="return" required data-key="r"' in page

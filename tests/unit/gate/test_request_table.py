@@ -43,6 +43,8 @@ EXPECTED = {
     ("approved", "releasing"): {"gate"},
     ("approved", "submitted"): {"gate"},
     ("approved", "withdrawn"): {"author"},
+    ("approved", "returned"): {"reviewer"},
+    ("approved", "rejected"): {"reviewer"},
     ("approved", "expired"): {"gate"},
     ("releasing", "released"): {"gate"},
     ("releasing", "submitted"): {"gate"},
