@@ -113,11 +113,20 @@ class Pipe:
 
     def _pump(self, primitive: streaming_aead.StreamingAead, about: bytes) -> None:
         try:
-            with self.path.open("rb") as source, self.target.open("xb") as out:
+            with self.path.open("rb") as source:
+                self._take(primitive, source, about)
+        except Exception as failed:  # noqa: BLE001  carried to the thread that asked
+            self._failed = self._failed or failed
+
+    def _take(self, primitive: streaming_aead.StreamingAead, source: BinaryIO, about: bytes) -> None:
+        """A failure is noted before the pipe breaks: the writer, who sees that, looks for the reason at once."""
+        try:
+            with self.target.open("xb") as out:
                 self._made = seal(primitive, source, out, about)
                 self.target.chmod(0o400)
-        except Exception as failed:  # noqa: BLE001  carried to the thread that asked
+        except Exception as failed:
             self._failed = failed
+            raise
 
 
 def seal(primitive: streaming_aead.StreamingAead, source: BinaryIO, out: BinaryIO, about: bytes) -> Sealed:

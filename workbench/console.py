@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from installation.fault import Fault
@@ -70,6 +71,21 @@ def show(fault: Fault | LedgerFault) -> None:
     progress.print(
         f"[bold red]✗[/] {escape(fault.what)}\n  [dim]why:[/] {escape(fault.why)}\n  [dim]do:[/]  {escape(fault.do)}"
     )
+
+
+@contextmanager
+def bar(verb: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar over steps, on standard error: call it with a step's name, its number from 0, and how many there are."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=progress) as shown:
+        task = shown.add_task(verb, total=None)
+
+        def step(name: str, number: int, of: int) -> None:
+            shown.update(task, description=f"{verb} {name} ({number + 1}/{of})", completed=number, total=of)
+            if not progress.is_terminal:
+                say(f"{number + 1}/{of} {verb} {name}")
+
+        yield step
 
 
 def say(text: str) -> None:

@@ -29,15 +29,16 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class TableSource:
-    """Where one table comes from.
+    """Where one table comes from: files, or with ``address`` a server (``password`` is never shown or recorded).
 
     ``files``: read one after the other, same columns. ``unit``: the column that names whom a row is about; None only with
     ``each_row_a_unit``. ``sheet``: the worksheet of an Excel file or the table of a SQLite or DuckDB file. ``delimiter``,
     ``encoding`` and ``types`` override what is found in the file; ``nulls`` are the texts that mean "missing".
+    ``leave_out``: how many rows that cannot be read may be left out, by an explicit word; they go on the record.
     """
 
     name: str
-    files: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
     unit: str | None = None
     each_row_a_unit: bool = False
     meanings: Mapping[str, str] = field(default_factory=dict)
@@ -47,10 +48,15 @@ class TableSource:
     encoding: str | None = None
     nulls: tuple[str, ...] = ("",)
     types: Mapping[str, str] = field(default_factory=dict)
+    address: str | None = None
+    password: str | None = field(default=None, repr=False)
+    leave_out: int = 0
 
     @property
     def kind(self) -> str:
-        """csv, parquet, jsonl, excel, sqlite or duckdb. Raises RegistrationRefused."""
+        """csv, parquet, jsonl, excel, sqlite, duckdb or server. Raises RegistrationRefused."""
+        if self.address is not None and not self.files:
+            return "server"
         kinds = {self.format} if self.format else {FORMATS.get(path.suffix.lower(), "") for path in self.files}
         if len(kinds) != 1 or kinds <= {""} or not kinds <= set(FORMATS.values()):
             raise RegistrationRefused(
@@ -113,7 +119,7 @@ def _check_tables(dataset: str, tables: tuple[TableSource, ...]) -> None:
         if source.name in seen:
             raise _refused(dataset, f"Two tables are named {source.name}.", "Rename one of them.")
         seen.add(source.name)
-        if not source.files:
+        if not source.files and source.address is None:
             raise _refused(dataset, f"Table {source.name} has no file.", "Give at least one file for it.")
         if (source.unit is None) != source.each_row_a_unit:
             raise RegistrationRefused(

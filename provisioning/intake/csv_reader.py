@@ -99,9 +99,13 @@ def prepare(engine: duckdb.DuckDBPyConnection, source: TableSource, files: Seque
 
 
 def write(
-    engine: duckdb.DuckDBPyConnection, table: str, found: CsvInput, copy: Callable[[str], None]
-) -> dict[str, str]:
-    """Write all rows with ``copy``, which takes a SELECT. Returns the types.
+    engine: duckdb.DuckDBPyConnection,
+    table: str,
+    found: CsvInput,
+    copy: Callable[[str], None],
+    leave_out: int = 0,
+) -> list[BadRow]:
+    """Write all rows with ``copy``, which takes a SELECT. Returns the rows left out: at most ``leave_out``, none by default.
 
     Numbers that were whole in the sample and are not further down become numbers with a fraction; nothing becomes text in
     silence. Raises RowsRefused and FileRefused.
@@ -117,9 +121,10 @@ def write(
                 raise
             columns = wider
             continue
-        if bad := _bad_rows(engine, columns):
+        bad = _bad_rows(engine, columns)
+        if len(bad) >= _KEPT or len(bad) > leave_out:
             raise _rows_refused(table, bad)
-        return columns
+        return bad
 
 
 def checked_types(source: TableSource, header: Sequence[str]) -> dict[str, str]:

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 
 from provisioning.domain.dataset import Column, RegisteredTable
-from provisioning.domain.errors import FileRefused, RegistrationRefused
+from provisioning.domain.errors import BadRow, FileRefused, RegistrationRefused
 from provisioning.domain.masking import TableRecipe, check
 from provisioning.domain.registration import TableSource
-from provisioning.intake import csv_reader, readers
+from provisioning.intake import csv_reader, databases, readers
+from provisioning.intake.databases import Delivered
 from provisioning.intake.engine import disk_refusal, quoted, refusal
 from provisioning.intake.masking import anonymity, masked_select
 from provisioning.intake.sealed_copy import SealedCopy
@@ -46,11 +48,14 @@ class Mask:
 
 @dataclass(frozen=True)
 class Ingested:
-    """``effect``: how identifiable people are before and after masking, where the recipe asks for it."""
+    """``effect``: how identifiable people are before and after masking, where the recipe asks for it.
+
+    ``left_out``: rows that could not be read, where the registration allowed that."""
 
     table: RegisteredTable
     sources: tuple[SourceFile, ...]
     effect: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[BadRow, ...] = ()
 
 
 def ingest(
@@ -70,7 +75,7 @@ def ingest(
     with ThreadPoolExecutor(1) as beside:
         digests = beside.map(digest, files)  # while the engine reads the same pages
         try:
-            _write(engine, source, files, work, copy)
+            left_out, delivered = _write(engine, source, files, work, copy)
             table = _described(engine, source, copy)
         except duckdb.Error as broken:
             raise refusal(source.name, broken) from broken
@@ -80,8 +85,19 @@ def ingest(
             SourceFile(given.name, path.stat().st_size, found)
             for given, path, found in zip(source.files, files, digests, strict=True)
         )
+        if delivered is not None:
+            place = f"{_without_account(source)}#{source.sheet or source.name}"
+            sources = (SourceFile(place, delivered.bytes, delivered.digest),)
         effect = {} if mask is None else _effect(engine, source, mask, copy)
-    return Ingested(table, sources, effect)
+    if delivered is not None:
+        engine.execute(f"DROP TABLE {delivered.relation}")
+    return Ingested(table, sources, effect, tuple(left_out))
+
+
+def _without_account(source: TableSource) -> str:
+    """Where the server is, without account, password or options."""
+    parts = urlsplit(str(source.address))
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
 def _masked(source: TableSource, mask: Mask, select: str, columns: Sequence[Column]) -> str:
@@ -110,13 +126,18 @@ def digest(path: Path) -> str:
 
 def _write(
     engine: duckdb.DuckDBPyConnection, source: TableSource, files: list[Path], work: Path, copy: SealedCopy
-) -> None:
-    if source.kind == "csv":
-        csv_reader.write(engine, source.name, csv_reader.prepare(engine, source, files, work), copy)
-    elif source.kind in ("excel", "sqlite"):
-        csv_reader.write(engine, source.name, readers.as_csv(engine, source, files, work), copy)
-    else:
-        copy(readers.typed_select(engine, source, files))
+) -> tuple[list[BadRow], Delivered | None]:
+    """Returns the rows left out, and what a server delivered."""
+    if source.kind == "server":
+        delivered = databases.read(engine, source)
+        copy(readers.typed_select(engine, source, files, delivered.relation))
+        return [], delivered
+    if source.kind in ("csv", "excel", "sqlite"):
+        prepared = csv_reader.prepare if source.kind == "csv" else readers.as_csv
+        found = prepared(engine, source, files, work)
+        return csv_reader.write(engine, source.name, found, copy, source.leave_out), None
+    copy(readers.typed_select(engine, source, files))
+    return [], None
 
 
 def _described(engine: duckdb.DuckDBPyConnection, source: TableSource, copy: SealedCopy) -> RegisteredTable:

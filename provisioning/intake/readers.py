@@ -30,9 +30,13 @@ _KEPT_AS_IS = frozenset(
 _TIMES = ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 
 
-def typed_select(engine: duckdb.DuckDBPyConnection, source: TableSource, files: Sequence[Path]) -> str:
-    """A SELECT over Parquet, JSON lines or a DuckDB file with checked column names and plain types."""
-    if source.kind == "parquet":
+def typed_select(
+    engine: duckdb.DuckDBPyConnection, source: TableSource, files: Sequence[Path], delivered: str | None = None
+) -> str:
+    """A SELECT over Parquet, JSON lines, a DuckDB file or what a server ``delivered``, with checked names and plain types."""
+    if delivered is not None:
+        relation = delivered
+    elif source.kind == "parquet":
         relation = f"read_parquet([{_paths(files)}])"
     elif source.kind == "jsonl":
         relation = f"read_json([{_paths(files)}], format='newline_delimited', sample_size=-1, maximum_depth=2)"

@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 INCOMING = ".incoming"
+LINES = 100  # of rows left out, on the record
 Progress = Callable[[str, int, int], None]
 
 
@@ -205,6 +206,11 @@ def _facts(wanted: Registration, digest: str, ingested: Sequence[Ingested]) -> d
                 "unit": each.table.unit,
                 "columns": len(each.table.columns),
                 "sources": [source.facts() for source in each.sources],
+                **(
+                    {"left_out": [str(row) for row in each.left_out[:LINES]], "rows_left_out": len(each.left_out)}
+                    if each.left_out
+                    else {}
+                ),
             }
             for each in ingested
         ],

@@ -19,7 +19,12 @@ app = typer.Typer(help="The catalogue of datasets.", no_args_is_help=True)
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="The dataset's name, for example nafld.")],
-    files: Annotated[list[Path], typer.Argument(help="One file for each table; the table is named as the file.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="One for each table: a file, FILE#SHEET, or postgresql://account@host/database#schema.table (mysql:// alike)."
+        ),
+    ],
     by: By,
     title: Annotated[str, typer.Option(help="One line for people.")],
     description: Annotated[str, typer.Option(help="What it holds, where it comes from.")],
@@ -40,11 +45,17 @@ def add(
         list[str] | None, typer.Option(help="TABLE.COLUMN=what it means, with its unit; repeat.")
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="The worksheet or table of a file that holds several.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="With a server's address: a file (0600) whose first line is the password.")
+    ] = None,
+    leave_out: Annotated[
+        int, typer.Option(min=0, max=999, help="How many rows that cannot be read may be left out, on the record.")
+    ] = 0,
     mask: Annotated[Path | None, typer.Option(help="A masking recipe: what is not masked is never stored.")] = None,
     project: Annotated[str | None, typer.Option(help="With --mask: the project it is masked for.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Register a dataset, or a new version of one, from CSV, Parquet, JSON lines, Excel, SQLite or DuckDB files.
+    """Register a dataset, or a new version of one, from files (CSV, Parquet, JSON lines, Excel, SQLite, DuckDB) or a server.
 
     A file that cannot be read whole is refused with its lines named, and nothing of the delivery is kept.
     """
@@ -68,19 +79,17 @@ def add(
             delimiter=delimiter,
             nulls=("", *(missing or [])),
             sheet=sheet,
+            password=delivery.password_in(password_file),
+            leave_out=leave_out,
         )
         recipes = rules.parse(delivery.text_of(mask, "recipe")) if mask else {}
         wanted = Registration(
             name, title, description, provider, int(classification(level)), tuple(steward), tables, recipes, project
         )
-        version = catalogue.register_dataset(
-            Database.open(settings),
-            settings,
-            wanted,
-            actor=by,
-            at=now(),
-            progress=lambda table, number, of: console.say(f"{number + 1}/{of} reading {table}"),
-        )
+        with console.bar("reading") as progress:
+            version = catalogue.register_dataset(
+                Database.open(settings), settings, wanted, actor=by, at=now(), progress=progress
+            )
         if as_json:
             console.answer({"version": version})
         else:
@@ -100,12 +109,14 @@ def look(version: Version, as_json: Json = False) -> None:
             console.answer(found)
             return
         for table in found["tables"]:
-            console.out.print(f"\n{table['table']}: {table['rows']:,} rows", markup=False)
-            columns = [[c["name"], c["type"], c["missing"], c["distinct"]] for c in table["columns"]]
-            console.table(["column", "type", "missing", "distinct"], columns)
+            console.out.print(f"\n{table['name']}: {table['rows']:,} rows", markup=False)
+            columns = [[c["name"], c["type"], c["missing"], c["different"]] for c in table["columns"]]
+            console.table(["column", "type", "missing", "different"], columns)
         for name, proposals in found["proposals"].items():
             for one in proposals:
-                console.out.print(f"{name}.{one['column']}: {one['kind']} ({one['why']})", markup=False)
+                console.out.print(
+                    f"{name}.{one['column']}: {one['kind']} ({one['role']}, {one['share']} %)", markup=False
+                )
         console.out.print(f"Proposed level: {found['proposed_classification']}", markup=False)
 
 

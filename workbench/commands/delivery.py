@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from provisioning.domain.registration import TableSource
 from workbench.errors import WorkbenchFault
 
 
 def tables(
-    files: Sequence[Path],
+    places: Sequence[str],
     *,
     units: Sequence[str],
     each_row: bool,
@@ -20,15 +21,24 @@ def tables(
     delimiter: str | None,
     nulls: tuple[str, ...],
     sheet: str | None,
+    password: str | None = None,
+    leave_out: int = 0,
 ) -> tuple[TableSource, ...]:
-    """One table for each file. Raises WorkbenchFault for words that name no table of this delivery."""
-    names = [file.stem.lower() for file in files]
+    """One table for each place. Raises WorkbenchFault for words that name no table of this delivery.
+
+    A place is a file, ``FILE#SHEET``, or ``postgresql://account@host/database#schema.table``.
+    """
+    found = [_place(place) for place in places]
+    names = [(inside.rpartition(".")[2] or Path(where).stem).lower() for where, inside in found]
     unit_of = _units(units, names)
     type_of, meaning_of = _by_column(types, names, "type"), _by_column(meanings, names, "meaning")
     return tuple(
         TableSource(
             name=name,
-            files=(file,),
+            files=() if _is_server(where) else (Path(where),),
+            address=where if _is_server(where) else None,
+            password=password,
+            leave_out=leave_out,
             unit=unit_of.get(name),
             each_row_a_unit=each_row and name not in unit_of,
             types=type_of.get(name, {}),
@@ -36,10 +46,40 @@ def tables(
             encoding=encoding,
             delimiter=delimiter,
             nulls=nulls,
-            sheet=sheet,
+            sheet=inside or sheet,
         )
-        for name, file in zip(names, files, strict=True)
+        for name, (where, inside) in zip(names, found, strict=True)
     )
+
+
+def password_in(path: Path | None) -> str | None:
+    """The first line of a file that only its owner reads. Raises WorkbenchFault."""
+    if path is None:
+        return None
+    text = text_of(path, "password")
+    if path.stat().st_mode & 0o077:
+        raise WorkbenchFault(
+            "The password was not used.", why="Others can read its file.", do=f"chmod go= {path.name}, and change it."
+        )
+    return text.split("\n", 1)[0]
+
+
+def _is_server(place: str) -> bool:
+    return "://" in place
+
+
+def _place(place: str) -> tuple[str, str]:
+    """Where, and which table in it. An existing file is meant as it is written."""
+    if not _is_server(place) and Path(place).exists():
+        return place, ""
+    where, _, inside = place.partition("#")
+    if _is_server(where) and (not inside or urlsplit(where).password):
+        raise WorkbenchFault(
+            "The server's address was not accepted.",
+            why="It names no table, or it holds a password, which others can read in the list of processes.",
+            do="Write postgresql://account@host/database#schema.table, and give the password with --password-file.",
+        )
+    return where, inside
 
 
 def text_of(path: Path, noun: str) -> str:
