@@ -102,6 +102,15 @@ dataset_table = Table(
     Column("unit", Text),  # the privacy unit's column; NULL: each row is its own unit
     Column("columns", Text, nullable=False),  # JSON [{"name", "type", "meaning"}]
 )
+dataset_twin = Table(
+    "dataset_twin",
+    metadata,
+    Column("version", Text, ForeignKey("dataset_version.id"), primary_key=True),
+    Column("twin", Text, ForeignKey("dataset_version.id"), nullable=False, unique=True),
+    Column("facts", Text, nullable=False),  # JSON: method, what it cost, how close it is; for stewards and admins
+    Column("made_at", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+)
 project = Table(
     "project",
     metadata,
@@ -147,6 +156,9 @@ sandbox = Table(
     Column("container", Text, nullable=False),
     Column("image_digest", Text, nullable=False),
     Column("view", Text, nullable=False),  # open | guarded | blind
+    Column(
+        "works_on", Text, nullable=False, server_default="data"
+    ),  # data | twin; `versions` names the data either way
     Column("versions", Text, nullable=False),  # JSON list of dataset version ids mounted
     Column("proof", Text, nullable=False, server_default="{}"),
     Column("started_at", Text, nullable=False),

@@ -47,7 +47,9 @@ def tables_view(gate: Gate, who: Caller) -> dict[str, Any]:
     """The tables of this sandbox, with the paths under which it sees them."""
     with gate.store.read() as c:
         found = catalogue.sources(c, who.sandbox.versions, gate.datasets)
+        works_on = catalogue.works_on(c, who.sandbox.id)
     return {
+        "works_on": works_on,
         "tables": [
             {
                 "dataset": t.dataset,
@@ -59,7 +61,7 @@ def tables_view(gate: Gate, who: Caller) -> dict[str, Any]:
                 "unit": t.unit,
             }
             for t in found
-        ]
+        ],
     }
 
 

@@ -70,9 +70,14 @@ class StoreStandings:
 
 
 def _classifications(c: Connection, sandbox: Sandbox) -> list[int]:
-    """Of the dataset versions mounted. Unknown sandbox or version: an empty list, for which policy has no answer."""
-    versions = c.execute(select(schema.sandbox.c.versions).where(schema.sandbox.c.id == sandbox.id)).scalar()
-    wanted = json.loads(versions) if versions else []
+    """Of the dataset versions mounted, synthetic twins by their own. Unknown sandbox or version: an empty list, for which policy
+    has no answer."""
+    row = c.execute(
+        select(schema.sandbox.c.versions, schema.sandbox.c.works_on).where(schema.sandbox.c.id == sandbox.id)
+    ).first()
+    wanted = json.loads(row.versions) if row else []
+    if row and row.works_on == "twin":
+        wanted = [_twin(c, version) for version in wanted]
     query = (
         select(schema.dataset_version.c.id, schema.dataset.c.classification)
         .join(schema.dataset, schema.dataset.c.name == schema.dataset_version.c.dataset)
@@ -80,6 +85,11 @@ def _classifications(c: Connection, sandbox: Sandbox) -> list[int]:
     )
     found = {row.id: row.classification for row in c.execute(query)}
     return sorted(found.values()) if set(found) == set(wanted) else []
+
+
+def _twin(c: Connection, version: str) -> str:
+    query = select(schema.dataset_twin.c.twin).where(schema.dataset_twin.c.version == version)
+    return str(c.execute(query).scalar() or "no twin")
 
 
 def _rows(c: Connection, sandbox: Sandbox, kind: str, since: str) -> Iterator[Any]:

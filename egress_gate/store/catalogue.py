@@ -43,6 +43,11 @@ def running_of(c: Connection, person: str) -> tuple[RunningSandbox, ...]:
     )
 
 
+def works_on(c: Connection, sandbox: str) -> str:
+    """``data``, or ``twin`` for a sandbox that holds synthetic rows in the data's place."""
+    return str(c.execute(select(s.sandbox.c.works_on).where(s.sandbox.c.id == sandbox)).scalar() or "data")
+
+
 def versions_of_sandbox(c: Connection, sandbox: str | None) -> tuple[str, ...]:
     """What was mounted in it, running or not."""
     row = c.execute(select(s.sandbox.c.versions).where(s.sandbox.c.id == sandbox)).first()

@@ -8,6 +8,7 @@ from string import Template
 from typing import Any
 
 from installation.fault import Fault
+from provisioning.domain.mount_plan import DATA
 
 _FORM = Template("""
 <p>One workspace serves exactly one project. It has no network; what you may take out goes through a release request.</p>
@@ -20,6 +21,7 @@ _CHOICE = Template("""
   <div>$purpose</div>$detail
 </div>
 """)
+_TWIN = " — on its synthetic twin"
 _NONE = """
 <h3>No project is open to you now</h3>
 <p>A workspace needs a project of which you are a member, with a purpose, that has not ended, and with at least one dataset
@@ -40,11 +42,12 @@ def project_form(choices: Sequence[Any]) -> str:
 
 
 def _choice(number: int, choice: Any) -> str:
-    name = str(choice.name)
+    name = str(getattr(choice, "asked", choice.name))
+    on_twin = getattr(choice, "works_on", DATA) != DATA
     return _CHOICE.substitute(
         number=number,
         name=escape(name),
-        title=escape(str(getattr(choice, "title", "") or name)),
+        title=escape(str(getattr(choice, "title", "") or name)) + (_TWIN if on_twin else ""),
         purpose=escape(str(choice.purpose)),
         detail=_detail(choice),
         checked="checked" if number == 0 else "",

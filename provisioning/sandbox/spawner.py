@@ -106,7 +106,7 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
             return wanted
         choices = await asyncio.to_thread(self.keeper.book.projects, self.user.name, self._groups())
         if len(choices) == 1:
-            return str(choices[0].name)
+            return str(choices[0].asked)
         raise ProjectFault(
             "The workspace was not started.",
             why="No project is open to you now." if not choices else "No project was chosen.",
@@ -129,7 +129,7 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
             raise show_on_spawn_page(fault) from fault
         finally:
             self.keeper.pool.start()  # after this start, which is not to share its processors with one that waits
-        self.sandbox_id, self.project, self.object_id = opened.sandbox_id, project, opened.container
+        self.sandbox_id, self.project, self.object_id = opened.sandbox_id, plan.project, opened.container
         self.object_name = self.keeper.container_name(opened.sandbox_id)
         return f"http://127.0.0.1:{self.keeper.settings.ports.doors}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, parse_version
 from provisioning.domain.errors import AccessRefused, ProvisioningFault, not_found
 from provisioning.domain.grant import Grant
-from provisioning.domain.mount_plan import MountedDataset, MountPlan
+from provisioning.domain.mount_plan import DATA, TWIN, MountedDataset, MountPlan
 from provisioning.domain.people import next_uid
 from provisioning.domain.project import Project, ProjectState
 from provisioning.store import catalogue
@@ -40,12 +40,18 @@ ENTRY_POINT = "access/start_sandbox"
 
 @dataclass(frozen=True)
 class ProjectChoice:
-    """A project that a person may start a sandbox for now. ``expires_at`` is its end as UTC text."""
+    """A project that a person may start a sandbox for now. ``expires_at`` is its end as UTC text; ``works_on``: data or its twin."""
 
     name: str
     title: str
     purpose: str
     expires_at: str
+    works_on: str = DATA
+
+    @property
+    def asked(self) -> str:
+        """What the form sends back: the project's name, with its twin behind a slash."""
+        return self.name if self.works_on == DATA else f"{self.name}/{self.works_on}"
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,15 @@ class _Verdict:
 def projects_for(
     db: Database, engine: PolicyEngine, person: str, groups: Sequence[str], at: datetime
 ) -> list[ProjectChoice]:
-    """The projects whose sandbox this person may start now. Raises PolicyUnavailable."""
+    """The projects whose sandbox this person may start now, on the data or on its twin. Raises PolicyUnavailable."""
     with db.read() as c:
-        asked = [(each, _facts(c, person, groups, each, at)) for each in projects_of(c, person)]
-    allowed = [each for each, facts in asked if _ask(engine, facts).allow]
-    return [ProjectChoice(p.name, p.title, p.purpose, stamp(p.expires_at)) for p in allowed]
+        asked = [
+            (each, works_on, _facts(c, person, groups, each, at, works_on))
+            for each in projects_of(c, person)
+            for works_on in (DATA, TWIN)
+        ]
+    allowed = [(each, works_on) for each, works_on, facts in asked if _ask(engine, facts).allow]
+    return [ProjectChoice(p.name, p.title, p.purpose, stamp(p.expires_at), works_on) for p, works_on in allowed]
 
 
 def plan_session(
@@ -87,22 +97,24 @@ def plan_session(
     project: str,
     at: datetime,
 ) -> MountPlan:
-    """What this person's sandbox for this project will hold.
+    """What this person's sandbox for this project will hold. ``project``: its name, or ``name/twin`` for its synthetic twin.
 
     Raises AccessRefused, with an entry in the ledger, when policy says no or the project does not exist;
     PolicyUnavailable when nobody can be asked.
     """
     names.person(person)
+    project, _, named = project.partition("/")
+    works_on = named or DATA
     with db.read() as c:
         found = _project(c, project)
-        facts = _facts(c, person, groups, found, at) if found else None
+        facts = _facts(c, person, groups, found, at, works_on) if found else None
     if found is None or facts is None:
         raise _refused(db, person, project, (_UNKNOWN_PROJECT,), at)
     verdict = _ask(engine, facts)
     if not verdict.allow:
         raise _refused(db, person, project, verdict.reasons, at)
     with db.read() as c:
-        mounted = _mounts(c, settings, project, verdict.grants)
+        mounted = _mounts(c, settings, project, verdict.grants, works_on)
     return MountPlan(
         person=person,
         uid=_uid(db, person, at),
@@ -112,6 +124,7 @@ def plan_session(
         limits=verdict.limits,
         grants=verdict.grants,
         datasets=mounted,
+        works_on=works_on,
     )
 
 
@@ -126,7 +139,7 @@ def sandbox_started(
     at: datetime,
 ) -> None:
     """Record a start. Raises AccessRefused when a grant, the project or the membership ended since the plan was made."""
-    versions = [each.version for each in plan.datasets]
+    versions = [each.granted for each in plan.datasets]
     row = {
         "id": sandbox_id,
         "person": plan.person,
@@ -135,6 +148,7 @@ def sandbox_started(
         "container": container,
         "image_digest": image_digest,
         "view": plan.view,
+        "works_on": plan.works_on,
         "versions": json.dumps(versions),
         "proof": json.dumps(proof, sort_keys=True),
         "started_at": stamp(at),
@@ -145,6 +159,7 @@ def sandbox_started(
         "grants": list(plan.grants),
         "versions": versions,
         "view": plan.view,
+        "works_on": plan.works_on,
         "image": image_digest,
         "server_name": server_name,
         "proof": _evidence(proof),
@@ -205,14 +220,19 @@ def sessions_to_stop(db: Database, at: datetime) -> list[SessionToStop]:
     found = []
     with db.read() as c:
         for row in c.execute(select(s.sandbox).where(s.sandbox.c.stopped_at.is_(None)).order_by(s.sandbox.c.id)).all():
-            reason = why_asked(c, row.id) or why_over(c, row.person, row.project, json.loads(row.versions), at)
+            versions = json.loads(row.versions)
+            reason = why_asked(c, row.id) or why_over(c, row.person, row.project, versions, at)
+            if reason is None and row.works_on == TWIN and None in [catalogue.twin_for(c, v) for v in versions]:
+                reason = "The synthetic twin was destroyed."
             if reason is not None:
                 found.append(SessionToStop(row.id, row.person, row.project, row.server_name, reason))
     return found
 
 
 # -- asking policy ----------------------------------------------------------------------------------------------------
-def _facts(c: Connection, person: str, groups: Sequence[str], found: Project, at: datetime) -> dict[str, Any]:
+def _facts(
+    c: Connection, person: str, groups: Sequence[str], found: Project, at: datetime, works_on: str
+) -> dict[str, Any]:
     return {
         "person": {"name": person, "groups": sorted(groups)},
         "project": {
@@ -223,6 +243,7 @@ def _facts(c: Connection, person: str, groups: Sequence[str], found: Project, at
             "members": list(found.members),
         },
         "grants": [_grant_facts(c, each) for each in grants_of(c, found.name)],
+        "works_on": works_on,
         "now": stamp(at),
     }
 
@@ -249,12 +270,19 @@ def _grant_facts(c: Connection, given: Grant) -> dict[str, Any]:
         "stewards": list(known.stewards),
         "quotas": dict(given.quotas),
         "used": used_under(c, given).facts() if given.quotas else {},
+        "twin": _twin_facts(c, given.version),
     }
 
 
 def used_under(c: Connection | Transaction, given: Grant, live: Mapping[str, Mapping[str, int]] | None = None) -> Usage:
     """What the grant's whole project used of its version since it was given."""
     return usage(c, project=given.project, version=given.version, since=stamp(given.granted_at), live=live)
+
+
+def _twin_facts(c: Connection, version: str) -> dict[str, Any] | None:
+    twin = catalogue.twin_for(c, version)
+    known = catalogue.dataset(c, parse_version(twin)[0]) if twin else None
+    return {"version": twin, "classification": int(known.classification)} if known else None
 
 
 def _ask(engine: PolicyEngine, facts: Mapping[str, Any]) -> _Verdict:
@@ -306,14 +334,22 @@ def _refused(
 
 
 # -- what is mounted --------------------------------------------------------------------------------------------------
-def _mounts(c: Connection, settings: Settings, asked: str, grants: Sequence[int]) -> tuple[MountedDataset, ...]:
-    """The newest granted version of each dataset: one folder has one state of the data."""
+def _mounts(
+    c: Connection, settings: Settings, asked: str, grants: Sequence[int], works_on: str
+) -> tuple[MountedDataset, ...]:
+    """The newest granted version of each dataset: one folder has one state of the data. On twins, each stands in its place."""
     newest: dict[str, tuple[int, str]] = {}
     for given in grants_of(c, asked):
         if given.id in grants:
             name, number = parse_version(given.version)
             newest[name] = max(newest.get(name, (0, "")), (number, given.version))
-    return tuple(_mounted(c, settings, name, version) for name, (_, version) in sorted(newest.items()))
+    chosen = [(name, version) for name, (_, version) in sorted(newest.items())]
+    if works_on == DATA:
+        return tuple(_mounted(c, settings, name, version) for name, version in chosen)
+    return tuple(
+        replace(_mounted(c, settings, name, catalogue.twin_for(c, version) or ""), stands_for=version)
+        for name, version in chosen
+    )
 
 
 def _mounted(c: Connection, settings: Settings, name: str, version_id: str) -> MountedDataset:

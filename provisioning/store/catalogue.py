@@ -79,6 +79,16 @@ def same_content(t: Transaction, name: str, digest: str) -> str | None:
     return t.execute(query.order_by(s.dataset_version.c.number).limit(1)).scalar()
 
 
+def twin_for(c: Connection | Transaction, version_id: str) -> str | None:
+    """The version that is this version's synthetic twin, while it is available."""
+    query = (
+        select(s.dataset_twin.c.twin)
+        .join(s.dataset_version, s.dataset_version.c.id == s.dataset_twin.c.twin)
+        .where(s.dataset_twin.c.version == version_id, s.dataset_version.c.state == AVAILABLE)
+    )
+    return c.execute(query).scalar()
+
+
 def recipe_of(c: Connection | Transaction, version_id: str) -> dict[str, Any]:
     """How a version was masked; empty for a delivery."""
     text = c.execute(select(s.dataset_version.c.recipe).where(s.dataset_version.c.id == version_id)).scalar()

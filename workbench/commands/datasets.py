@@ -164,6 +164,41 @@ def mask(
 
 
 @app.command()
+def twin(
+    version: Version,
+    by: By,
+    report: Annotated[bool, typer.Option("--report", help="Only show what the twin cost and how close it is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a version's synthetic twin: same tables and columns, nobody's rows. For developing where the data may not be seen."""
+    with console.faults_in_three_parts(as_json):
+        from policy_engine import connect
+        from provisioning.service import twin as twins
+        from store.clock import now
+        from store.database import Database
+
+        settings = installation.load()
+        db = Database.open(settings)
+        if not report:
+            made = twins.make_twin(db, connect(settings), settings, version=version, actor=by, at=now())
+            console.say(f"{made} is registered.")
+        with db.read() as c:
+            found = twins.report_of(c, version)
+        if as_json:
+            console.answer(found)
+            return
+        console.out.print(
+            f"{found['twin']}: epsilon {found['epsilon']}, delta {found['delta']:g}; {found['neighbours']}"
+        )
+        for name, told in found["tables"].items():
+            lines = [[column, f"{distance} %"] for column, distance in told["columns"].items()]
+            console.out.print(f"\n{name}: {told['rows']:,} rows", markup=False)
+            console.table(["column", "distance from the data"], lines)
+            alone = told["rows_of_one"]
+            console.out.print(f"rows like exactly one person's: {alone['twin']} %, by chance {alone['by_chance']} %")
+
+
+@app.command()
 def destroy(
     version: Version,
     by: By,

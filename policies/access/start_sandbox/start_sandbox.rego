@@ -34,6 +34,7 @@ complete if {
 	is_array(input.grants)
 	is_string(input.now)
 	input.now > "2"
+	works_on in {"data", "twin"}
 	every grant in input.grants {
 		is_number(grant.id)
 		is_string(grant.version)
@@ -54,6 +55,26 @@ project_running if {
 }
 
 has_grants if count(input.grants) > 0
+
+# What the sandbox holds: the granted data itself, or its synthetic twin, which is about nobody and is seen by its own level.
+works_on := object.get(input, "works_on", "data")
+
+twinned contains grant.id if {
+	some grant in input.grants
+	is_string(grant.twin.version)
+	level.known(grant.twin.classification)
+}
+
+all_twinned if works_on == "data"
+
+all_twinned if {
+	works_on == "twin"
+	count(in_force - twinned) == 0
+}
+
+shown_level(grant) := grant.classification if works_on == "data"
+
+shown_level(grant) := grant.twin.classification if works_on == "twin"
 
 # METADATA
 # title: All facts are there
@@ -108,6 +129,15 @@ refusals contains "project_expired" if not project_running
 #   message: No data is granted to this project.
 #   remedy: Ask the data steward for a grant.
 refusals contains "no_grant" if not has_grants
+
+# METADATA
+# title: There is a twin to work on
+# description: Whoever asks for the synthetic twin never gets the data in its place.
+# custom:
+#   short_name: no_twin
+#   message: The project's data has no synthetic twin.
+#   remedy: Ask an administrator to make one, or work on the data itself.
+refusals contains "no_twin" if not all_twinned
 
 # ---- conditions of a single grant, each stated positively ------------------------------------------------------------
 unexpired contains grant.id if {
@@ -228,7 +258,7 @@ codes contains fault[1] if {
 # METADATA
 # title: What the session may show
 # description: By the levels of what is mounted; nothing, when no grant is in force.
-mounted contains level.row(grant.classification) if {
+mounted contains level.row(shown_level(grant)) if {
 	some grant in input.grants
 	grant.id in in_force
 }

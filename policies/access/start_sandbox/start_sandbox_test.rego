@@ -161,3 +161,28 @@ test_a_grant_may_cap_the_memory_of_each_sandbox if {
 	found.allow
 	found.limits.memory_bytes == 1000000
 }
+
+on_twin(twin) := object.union(with_grant({"classification": 4, "twin": twin}), {"works_on": "twin"})
+
+test_a_twin_is_seen_by_its_own_level if {
+	found := start_sandbox.answer with input as on_twin({"version": "nafld-twin/1", "classification": 2})
+	found.allow
+	found.view == "open"
+	data_itself := start_sandbox.answer with input as with_grant({"classification": 4})
+	data_itself.view == "blind"
+}
+
+test_without_a_twin_there_is_no_session_on_one if {
+	every twin in [null, {}, {"version": "nafld-twin/1"}, {"version": "nafld-twin/1", "classification": 9}] {
+		found := start_sandbox.answer with input as on_twin(twin)
+		not found.allow
+		"no_twin" in codes(found)
+	}
+}
+
+test_nothing_else_is_worked_on if {
+	every what in ["both", "", null, ["twin"]] {
+		found := start_sandbox.answer with input as object.union(asked, {"works_on": what})
+		not found.allow
+	}
+}

@@ -348,3 +348,12 @@ def test_a_figure_is_asked_for_as_specification_and_table_without_its_data(
 def test_what_is_no_figure_says_so(glovebox: ModuleType, asked: tuple[Any, Any]) -> None:
     with pytest.raises(glovebox.GloveboxError):
         glovebox.figure(*asked)
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_tables_say_when_their_rows_are_synthetic(glovebox: ModuleType) -> None:
+    listed = glovebox.tables()
+    assert "Synthetic" not in repr(listed) + listed._repr_html_()
+    listed.told = {**listed.told, "works_on": "twin"}
+    assert repr(listed).startswith("Synthetic twin")
+    assert "about nobody" in listed._repr_html_()

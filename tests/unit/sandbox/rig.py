@@ -32,6 +32,10 @@ class Choice:
     title: str = ""
     expires_at: str = "2027-01-01T00:00:00Z"
 
+    @property
+    def asked(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -40,6 +44,10 @@ class Dataset:
     folder: Path
     tables: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def granted(self) -> str:
+        return self.version
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Plan:
     view: str = "open"
     limits: dict[str, Any] = field(default_factory=dict)
     grants: tuple[int, ...] = (1,)
+    works_on: str = "data"
 
 
 @dataclass

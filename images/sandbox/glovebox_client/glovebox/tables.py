@@ -13,6 +13,7 @@ import duckdb
 from glovebox.door import call, mimebundle
 from glovebox.errors import Mistake
 
+_SYNTHETIC = "Synthetic twin: these rows are about nobody. What you ask to release is computed on the data."
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _connection: duckdb.DuckDBPyConnection | None = None
 
@@ -45,8 +46,14 @@ class Tables(tuple[Table, ...]):
     def __repr__(self) -> str:
         if not self:
             return "No dataset is granted to this project."
+        note = [_SYNTHETIC] if self.synthetic else []
         lines = [f"{t.name:<32} {t.rows:>12,} rows  unit {t.unit:<12} {', '.join(t.columns)}" for t in self]
-        return "\n".join(lines)
+        return "\n".join([*note, *lines])
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether these rows are a synthetic twin's, about nobody."""
+        return isinstance(self.told, dict) and self.told.get("works_on") == "twin"
 
     def _repr_html_(self) -> str:
         if not self:
@@ -56,7 +63,8 @@ class Tables(tuple[Table, ...]):
             f"<td>{escape(t.unit)}</td><td style='text-align:left'>{escape(', '.join(t.columns))}</td></tr>"
             for t in self
         )
-        return (
+        note = f"<p>{escape(_SYNTHETIC)}</p>" if self.synthetic else ""
+        return note + (
             "<table><thead><tr><th>table</th><th>version</th><th>rows</th><th>privacy unit</th><th>columns</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
         )
