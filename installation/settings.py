@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from installation.fault import Fault
 
@@ -52,6 +53,17 @@ class SandboxSettings:
 
 
 @dataclass(frozen=True)
+class Notify:
+    """Where notices go besides the desk. ``mail_server`` is ``host`` or ``host:port``; passwords lie in the secrets folder."""
+
+    mail_server: str = ""
+    mail_from: str = ""
+    mail_domain: str = ""
+    mail_user: str = ""
+    webhook: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """One installation's settings.
 
@@ -78,6 +90,7 @@ class Settings:
     oidc: Mapping[str, Any] = field(default_factory=dict)
     ports: Ports = Ports()
     sandbox: SandboxSettings = SandboxSettings()
+    notify: Notify = Notify()
 
     @property
     def url(self) -> str:
@@ -148,9 +161,10 @@ def load(home: Path | None = None) -> Settings:
     raw = _read(path)
     ports = _section(Ports, raw.pop("ports", {}), "ports", path)
     sandbox = _section(SandboxSettings, raw.pop("sandbox", {}), "sandbox", path)
+    notify = _section(Notify, raw.pop("notify", {}), "notify", path)
     raw.setdefault("database_url", os.environ.get("DATABASE_URL", ""))
-    top = _section(Settings, {**raw, "home": home}, "", path, skip=("ports", "sandbox"))
-    return _checked(_with(top, ports=ports, sandbox=sandbox), path)
+    top = _section(Settings, {**raw, "home": home}, "", path, skip=("ports", "sandbox", "notify"))
+    return _checked(_with(top, ports=ports, sandbox=sandbox, notify=notify), path)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -178,6 +192,9 @@ def _checked(settings: Settings, path: Path) -> Settings:
             settings.sandbox.memory, settings.sandbox.cpus, settings.sandbox.pids, settings.sandbox.home_bytes
         )
         <= 0,
+        "notify.mail_server needs notify.mail_from, an address": bool(settings.notify.mail_server)
+        and "@" not in settings.notify.mail_from,
+        "notify.webhook must be https, or http to this machine": not _safe_webhook(settings.notify.webhook),
     }
     for rule, broken in wrong.items():
         if broken:
@@ -185,6 +202,12 @@ def _checked(settings: Settings, path: Path) -> Settings:
                 f"A setting in {path.name} cannot be used.", why=f"{rule}.", do="Correct it and start again."
             )
     return settings
+
+
+def _safe_webhook(url: str) -> bool:
+    parts = urlsplit(url)
+    at_home = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return not url or (bool(parts.hostname) and "@" not in parts.netloc and (parts.scheme == "https" or at_home))
 
 
 def _with(settings: Settings, **changes: Any) -> Settings:

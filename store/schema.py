@@ -349,6 +349,37 @@ download = Table(
     Column("person", Text, nullable=False),
     Column("downloaded_at", Text, nullable=False),
 )
+notice_place = Table(  # how far the ledger was read for notices: one row
+    "notice_place",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("upto", BigInteger, nullable=False),
+)
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("seq", BigInteger, nullable=False),  # the entry it tells of
+    Column("person", Text, nullable=False),
+    Column("word", Text, nullable=False),  # review_wanted | returned | released | …
+    Column("request", Text),
+    Column("project", Text),
+    Column("release", Text),
+    Column("told_at", Text, nullable=False),
+    Column("read_at", Text),
+    UniqueConstraint("seq", "person"),
+    Index("notice_person", "person", "read_at"),
+)
+notice_delivery = Table(
+    "notice_delivery",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("notice", Serial, ForeignKey("notice.id"), nullable=False),
+    Column("channel", Text, nullable=False),  # mail | webhook
+    Column("state", Text, nullable=False),  # waiting | sent | given_up
+    Column("done_at", Text),
+    Index("notice_delivery_state", "state", "id"),
+)
 ledger_export = Table(
     "ledger_export",
     metadata,

@@ -14,10 +14,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from egress_gate.desk.authoring import NEXT
-from egress_gate.desk.context import Visitor, desk_of, theme_of, voice_of
+from egress_gate.desk.context import Desk, Visitor, desk_of, theme_of, voice_of
 from egress_gate.desk.explain import overlap
 from egress_gate.desk.i18n import LANGUAGES, Voice
 from egress_gate.domain.request import OPEN, State
+from egress_gate.notify import notices
 from egress_gate.render.table import key_text
 from egress_gate.store.views import HIGH, MEDIUM, Event
 from installation.fault import Fault
@@ -114,6 +115,14 @@ def render_fault(request: Request, fault: Fault, status: int) -> HTMLResponse:
     return _page(request, None, voice_of(request), theme_of(request), "fault.html", status, {"fault": fault})
 
 
+def _unread(desk: Desk, visitor: Visitor | None) -> int:
+    """How many notices the bell counts."""
+    if visitor is None:
+        return 0
+    with desk.gate.store.read() as c:
+        return notices.unread(c, visitor.person.name)
+
+
 def _page(
     request: Request,
     visitor: Visitor | None,
@@ -136,6 +145,7 @@ def _page(
             desk=desk,
             here=request.url.path,
             csrf=visitor.csrf if visitor else "",
+            unread=_unread(desk, visitor),
             **values,
         )
     )

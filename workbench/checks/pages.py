@@ -120,16 +120,23 @@ MEANINGS = {
     "sandbox.waiting": "How many prepared sandboxes may wait for an analyst; 0 starts each when it is asked for.",
     "sandbox.loopback_inet": "Let a sandbox open INET sockets on its own `lo` (dask, Ray). There is still no network.",
     "sandbox.container_prefix": "How the names of containers begin.",
+    "notify.mail_server": "An SMTP server, `host` or `host:port`, for notices by e-mail; STARTTLS unless it is on this machine. "
+    "Notices hold what happened, a number and a link, never data.",
+    "notify.mail_from": "The sender's address.",
+    "notify.mail_domain": "Whoever's account is not an address is written to at this domain.",
+    "notify.mail_user": "To sign in at the server; the password lies in `secrets/mail.password`.",
+    "notify.webhook": "An https address that gets each notice as JSON, signed with `secrets/webhook.key` (HMAC-SHA256) when there is one.",
 }
 
 
 def settings_page() -> str:
     from dataclasses import fields
 
-    from installation.settings import Ports, SandboxSettings, Settings
+    from installation.settings import Notify, Ports, SandboxSettings, Settings
 
     empty = Settings(home=Path("/"))
     sections = {"": (Settings, empty), "ports.": (Ports, empty.ports), "sandbox.": (SandboxSettings, empty.sandbox)}
+    sections["notify."] = (Notify, empty.notify)
     lines = [
         "# Settings",
         "",
@@ -143,7 +150,7 @@ def settings_page() -> str:
     ]
     for prefix, (kind, defaults) in sections.items():
         for one in fields(kind):
-            if one.name in ("home", "ports", "sandbox"):
+            if one.name in ("home", "ports", "sandbox", "notify"):
                 continue
             said = _default(getattr(defaults, one.name))
             lines.append(f"| `{prefix}{one.name}` | {said} | {MEANINGS[prefix + one.name]} |")
