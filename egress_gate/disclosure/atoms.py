@@ -283,10 +283,10 @@ def _known(value: Floats, rows: Floats, hidden: Floats, base: int | None, one: S
     """Interval of each cell: exact, rounded, present only, hidden; an absent group is a published zero."""
     low, high = value.copy(), value.copy()
     if base:
-        middle = np.round(value / base) * base
+        middle = np.floor(value / base + 0.5) * base
         low, high = np.minimum(middle - base / 2, value), np.maximum(middle + base / 2, value)
-        if one.quantity == COUNT:
-            low = np.maximum(low, 0.0)
+        if one.quantity == COUNT:  # a whole number, and none below nothing
+            low, high = np.maximum(np.ceil(low), 0.0), np.floor(high)
     if not one.exact:
         low, high = np.minimum(np.ones_like(value), rows), np.full_like(value, np.inf)
     unknown = hidden > 0

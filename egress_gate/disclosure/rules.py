@@ -84,29 +84,36 @@ def cell_findings(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters
     if cell.contributors < rules.min_contributors:
         found.append(CellFinding("min_contributors", "", {"contributors": cell.contributors}))
     for one in aggregates:
-        found += _value_findings(one, cell, cell.stats[one.name], rules, alone=len(aggregates) == 1)
+        counted = len(aggregates) > 1 and _counted(one, aggregates)
+        found += _value_findings(one, cell, cell.stats[one.name], rules, counted=counted)
     return found
 
 
-def _behind(one: Aggregate, stats: MeasureStats, *, alone: bool) -> list[int]:
+def _counted(one: Aggregate, aggregates: Sequence[Aggregate]) -> bool:
+    """Whether the table tells how many have a value: it counts them, or shows both their sum and their mean."""
+    same = {a.func for a in aggregates if a.argument == one.argument and a.where == one.where}
+    return one.chooses or (one.argument is not None and ("count" in same or {"sum", "avg"} <= same))
+
+
+def _behind(one: Aggregate, stats: MeasureStats, *, counted: bool) -> list[int]:
     """The groups of people whose size one value tells: those with a value; those whose value is not zero, where a condition
-    chose them or where all have the same (a sum of 0/1 is a count); those left out, where the whole stands beside it."""
+    chose them or where all have the same (a sum of 0/1 is a count); those left out, where other values tell how many they are."""
     groups = [stats.units]
     indicator = one.func in MAGNITUDES and abs(stats.top1 * stats.nonzero - stats.total) <= 1e-9 * stats.total
     if one.func != "count" and (one.chooses or indicator):
         groups.append(stats.nonzero)
-    if (one.chooses and one.func != "count") or (not alone and (one.chooses or one.argument is not None)):
+    if (one.chooses and one.func != "count") or counted:
         groups.append(stats.left_out)
     return groups
 
 
 def _value_findings(
-    one: Aggregate, cell: Cell, stats: MeasureStats, rules: Parameters, *, alone: bool
+    one: Aggregate, cell: Cell, stats: MeasureStats, rules: Parameters, *, counted: bool
 ) -> list[CellFinding]:
     found = []
     threshold = rules.min_contributors
     if cell.contributors >= threshold:
-        small = [n for n in _behind(one, stats, alone=alone) if 0 < n < threshold]
+        small = [n for n in _behind(one, stats, counted=counted) if 0 < n < threshold]
         if small or (one.func != "count" and stats.units == 0):
             found.append(CellFinding("min_contributors", one.name, {"contributors": min(small, default=0)}))
     if one.func in MAGNITUDES:

@@ -215,3 +215,39 @@ def test_after_events_of_another_kind_nothing_follows(cohort: Judge) -> None:
     answer = cohort(BANDS, earlier=[{"sql": other}])
     assert answer["decision"] == "review"
     assert answer["audit"] == []
+
+
+def test_what_earlier_releases_told_already_is_not_this_tables_doing(assess: Judge) -> None:
+    """The two totals gave the one man away; a table of women tells nothing new, and a person looks."""
+    earlier = [
+        {"sql": "SELECT count(*) AS n FROM t"},
+        {"sql": "SELECT count(*) AS n FROM t WHERE region <> 'W' OR sex = 'F'"},
+    ]
+    answer = assess("SELECT sex, count(*) AS n FROM t WHERE region <> 'W' GROUP BY sex", earlier=earlier)
+    assert answer["audit"] == []
+    assert answer["decision"] != "refuse"
+
+
+def test_a_rounded_count_is_a_whole_number(assess: Judge) -> None:
+    """Rounded to 5, the one man of W may be 0, 1 or 2; the exact total of W pins him down."""
+    earlier = [{"sql": "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex", "rounding_base": 5}]
+    answer = assess("SELECT region, count(*) AS n FROM t GROUP BY region", earlier=earlier)
+    assert all(one["interval"][1] <= 2 for one in answer["audit"])
+    same = {
+        "sql": "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex",
+        "suppressed": [{"region": "W", "sex": "M"}],
+    }
+    exact = assess("SELECT region, count(*) AS n FROM t GROUP BY region", earlier=[*earlier, same])
+    assert exact["decision"] == "refuse"
+    assert [(one["kind"], one["interval"]) for one in exact["audit"]] == [("exact", [1.0, 1.0])]
+
+
+def test_people_without_a_value_are_only_a_group_where_the_table_counts_them(assess: Judge, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(path.read_text("utf-8").replace(",F,101\n", ",F,\n"), "utf-8")
+    beside = assess("SELECT sex, count(*) AS n, avg(x) AS m FROM t GROUP BY sex")
+    assert beside["decision"] == "release"
+    assert cell(beside, sex="F")["findings"] == ["missing"]
+    for counted in ("count(x) AS c", "sum(x) AS c"):
+        answer = assess(f"SELECT sex, count(*) AS n, avg(x) AS m, {counted} FROM t GROUP BY sex")
+        assert "min_contributors" in cell(answer, sex="F")["findings"]

@@ -14,6 +14,7 @@ from itertools import islice
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.linalg import lsmr
 
 from egress_gate.disclosure.audit.centre import Centre, TooLarge, find_centre
 from egress_gate.disclosure.audit.collisions import Needed, needed_releases
@@ -35,7 +36,7 @@ from egress_gate.disclosure.audit.rays import push
 from egress_gate.disclosure.audit.system import Source, System, assemble
 from egress_gate.disclosure.audit.targets import Reached, Targets, count_targets, need, sum_targets
 from egress_gate.disclosure.linear import Floats, Ints, SecondsLeft, forever
-from egress_gate.disclosure.suppression.solver import OutOfTime, SolverFailed, Unbounded
+from egress_gate.disclosure.suppression.solver import KeptModel, OutOfTime, SolverFailed, Unbounded
 
 _MOST_IMPLIED = 2_000
 
@@ -54,6 +55,8 @@ class _Case:
     implied: list[ImpliedSet] = field(default_factory=list)
     proof: dict[str, float] = field(default_factory=dict)
     open_targets: int = 0
+    _before: System | None = None
+    _model: KeptModel | None = None
 
     @property
     def truth(self) -> Floats:
@@ -62,6 +65,24 @@ class _Case:
     @property
     def floor(self) -> float:
         return 0.0 if self.name == COUNT else min(0.0, self.atoms.measures[self.name].low)
+
+    @property
+    def before(self) -> System:
+        """The equations of the earlier releases alone."""
+        if self._before is None:
+            self._before = assemble(self.truth, self.floor, self.earlier)
+        return self._before
+
+    @property
+    def all_earlier(self) -> tuple[int, ...]:
+        return tuple(sorted({s.table for s in self.earlier}))
+
+    @property
+    def model_before(self) -> KeptModel:
+        if self._model is None:
+            s = self.before
+            self._model = KeptModel(sparse.csc_matrix(s.matrix), (s.rhs, s.rhs), s.low, s.high)
+        return self._model
 
     def note(self, key: str, value: float) -> None:
         self.proof[f"{self.name}.{key}"] = value
@@ -81,7 +102,8 @@ def audit(
         _judge(case)
     findings = tuple(f for c in cases for f in c.findings)
     waiting = sum(c.open_targets for c in cases)
-    verdict = Verdict.NOT_PROVEN if waiting else Verdict.PROVEN_SAFE
+    # Where a small group is known already, what the new table adds to it is for a person to weigh.
+    verdict = Verdict.NOT_PROVEN if waiting or findings else Verdict.PROVEN_SAFE
     if any(not f.already for f in findings):
         verdict = Verdict.UNSAFE
     proof = {k: v for c in cases for k, v in c.proof.items()}
@@ -173,10 +195,24 @@ def _implied(case: _Case, difference: Difference) -> ImpliedSet:
 
 
 def _subtracted(case: _Case, difference: Difference) -> AuditFinding:
-    collides = (difference.other,) if difference.other >= 0 else ()
+    collides: tuple[int, ...] = (difference.other,) if difference.other >= 0 else ()
     target = case.atoms.describe(difference.atoms)
     interval = (difference.total, difference.total)
-    return AuditFinding(case.name, target, difference.atoms, interval, Kind.EXACT, collides)
+    already = _known_before(case, difference.atoms)
+    collides = case.all_earlier if already else collides
+    return AuditFinding(case.name, target, difference.atoms, interval, Kind.EXACT, collides, already)
+
+
+def _known_before(case: _Case, atoms: Ints) -> bool:
+    """Whether the earlier releases' exact figures add up to this set's without the new table. In doubt, no."""
+    system = case.before
+    exact = np.diff(system.matrix[:, system.atoms :].indptr) == 0
+    wanted = np.isin(system.columns, atoms).astype(float)
+    if not exact.any() or not wanted.any():
+        return not wanted.any()
+    rows = sparse.csr_matrix(system.matrix[exact][:, : system.atoms])
+    weights = lsmr(rows.T, wanted, atol=1e-12, btol=1e-12, maxiter=2_000)[0]
+    return bool(np.max(np.abs(rows.T @ weights - wanted)) < 1e-7)
 
 
 def _prove(case: _Case, system: System, targets: Targets, waiting: Ints) -> None:
@@ -266,9 +302,9 @@ def _settle(
         return
     enough = float(targets.enough[k]) if sign > 0 else float(level[k])
     if sign * bound.value < sign * enough - slack:
-        _conclude(case, system, targets, k, bound, sign)
+        if _conclude(case, system, targets, k, bound, sign):
+            _covered_by(system, targets, bound, enough, sign)
         level[k] = -sign * np.inf
-        _covered_by(system, targets, bound, enough, sign)
     elif reaches_in_integers(system, row, enough, bound, case.left):
         level[k] = -sign * np.inf
 
@@ -283,20 +319,20 @@ def _covered_by(system: System, targets: Targets, bound: Bound, enough: float, s
     targets.high[caught] = -np.inf
 
 
-def _conclude(case: _Case, system: System, targets: Targets, k: int, bound: Bound, sign: float) -> None:
-    """A finding: what is bounded, how closely, and by which releases."""
+def _conclude(case: _Case, system: System, targets: Targets, k: int, bound: Bound, sign: float) -> bool:
+    """A finding: what is bounded, how closely, and by which releases. Whether it needs the new table."""
     row = _row(targets, k)
     limit = float(targets.enough[k]) if sign > 0 else float(targets.low[k])
-    needed = _needed(case, system, bound, row, sign, limit)
-    columns = row.indices[row.indices < system.atoms]
+    own = row.indices[row.indices < system.atoms]
+    columns = own
     if sign > 0 and case.floor == 0.0 and np.all(bound.shadow >= -1e-7):
         columns = np.flatnonzero(bound.shadow[: system.atoms] >= 1 - 1e-7)
+    exact = _is_exact(case, system, bound, columns, sign)
+    already = _already(case, system.columns[columns], sign, bound.value, exact=exact)
+    needed = Needed(case.all_earlier, new=False) if already else _needed(case, system, bound, row, sign, limit)
     atoms = system.columns[columns]
     truth = float((row @ system.truth)[0])
     interval = (0.0 if case.floor == 0.0 else truth, bound.value) if sign > 0 else (bound.value, float("inf"))
-    exact = abs(float(system.truth[columns].sum()) - bound.value) < 1e-6 * max(1.0, abs(bound.value)) and (
-        sign < 0 or bound.value <= 1e-6 or not np.isfinite(case.floor) or _is_implied(system, bound, columns)
-    )
     case.findings.append(
         AuditFinding(
             case.name,
@@ -305,9 +341,16 @@ def _conclude(case: _Case, system: System, targets: Targets, k: int, bound: Boun
             (bound.value, bound.value) if exact else interval,
             Kind.EXACT if exact else Kind.NARROW,
             needed.earlier,
-            already=not needed.new,
+            already=already,
         )
     )
+    return not already
+
+
+def _is_exact(case: _Case, system: System, bound: Bound, columns: Ints, sign: float) -> bool:
+    if abs(float(system.truth[columns].sum()) - bound.value) >= 1e-6 * max(1.0, abs(bound.value)):
+        return False
+    return bool(sign < 0 or bound.value <= 1e-6 or not np.isfinite(case.floor) or _is_implied(system, bound, columns))
 
 
 def _is_implied(system: System, bound: Bound, columns: Ints) -> bool:
@@ -319,8 +362,34 @@ def _is_implied(system: System, bound: Bound, columns: Ints) -> bool:
     return not np.any(apart & ~empty)
 
 
+def _already(case: _Case, atoms: Ints, sign: float, value: float, *, exact: bool) -> bool:
+    """Whether the earlier releases alone tell as much."""
+    if exact and _known_before(case, atoms):
+        return True
+    if not np.isfinite(case.floor) or not _as_close_before(case, atoms, sign, value):
+        return False
+    return not exact or _as_close_before(case, atoms, -sign, value)
+
+
 def _needed(case: _Case, system: System, bound: Bound, row: sparse.csr_matrix, sign: float, limit: float) -> Needed:
+    """Which releases an inference of the new table needs."""
     if not np.isfinite(case.floor):
-        owners = sorted({int(o) for o in system.owner[np.abs(bound.duals) > 1e-7]})
-        return Needed(tuple(o for o in owners if o >= 0), -1 in owners)
-    return needed_releases(system, bound, row, sign, limit, case.left)
+        return Needed(tuple(int(o) for o in np.unique(system.owner[np.abs(bound.duals) > 1e-7]) if o >= 0), new=True)
+    found = needed_releases(system, bound, row, sign, limit, case.left)
+    if not found.new:  # short of the limit before, but not by as much
+        closer = bound.value + sign * 1e-4 * max(1.0, abs(bound.value))
+        found = needed_releases(system, bound, row, sign, closer, case.left)
+    return found
+
+
+def _as_close_before(case: _Case, atoms: Ints, sign: float, value: float) -> bool:
+    """Whether no table with the earlier figures takes the target beyond ``value``. In doubt, no."""
+    system = case.before
+    cells = np.flatnonzero(np.isin(system.columns, atoms))
+    if not case.earlier or not len(cells):
+        return bool(case.earlier)
+    try:
+        found = case.model_before.minimise(cells, np.full(len(cells), -sign), case.left)
+    except (Unbounded, OutOfTime, SolverFailed):
+        return False
+    return bool(-found.value <= sign * value + 1e-5 * max(1.0, abs(value)))

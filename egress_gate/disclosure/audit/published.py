@@ -118,7 +118,7 @@ class AuditFinding:
     """An inference that needs the new table: of the set `atoms`, the quantity lies in `interval`.
 
     `collides_with`: positions in `earlier` of releases that the inference needs too; leaving any of them out undoes this
-    proof. Empty: the new table gives it away alone. `already`: it can be made without the new table.
+    proof. Empty: the new table gives it away alone. `already`: it can be made without the new table, from some of those named.
     """
 
     quantity: str
