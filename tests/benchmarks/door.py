@@ -36,6 +36,7 @@ from installation.settings import Settings
 from tests.benchmarks._load import Browser, files, latency, messages
 from tests.unit.doors.fakes import free_port, house, make_sandbox, make_settings, notebook_server
 from workbench.bench.frame import Benchmark, Measured, Pair
+from workbench.setup.programs import proxy_command
 
 FILE = b"/* part of the interface */ " * 4000  # 112 KB, about the median of JupyterLab's own parts
 ANSWER = json.dumps({"name": "", "content": ["x" * 60] * 30}).encode()
@@ -156,7 +157,7 @@ def _processes(plan: Plan) -> Iterator[tuple[int, dict[str, str], int]]:
 
 @contextlib.contextmanager
 def _proxy(settings: Settings, target: int) -> Iterator[int]:
-    program = settings.tools / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
+    program = proxy_command(settings)
     port, api, token = free_port(), free_port(), secrets.token_hex(8)
     process = subprocess.Popen(
         [
@@ -181,7 +182,7 @@ def _proxy(settings: Settings, target: int) -> Iterator[int]:
 def _route(api: int, token: str, target: int) -> None:
     body = json.dumps({"target": f"http://127.0.0.1:{target}"}).encode()
     headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
-    for _ in range(100):
+    for _ in range(600):
         try:
             asked = urllib.request.Request(f"http://127.0.0.1:{api}/api/routes/user", body, headers, method="POST")
             with urllib.request.urlopen(asked, timeout=2):  # noqa: S310 - a loopback address made above

@@ -39,7 +39,9 @@ def discover() -> dict[str, Benchmark]:
     for path in sorted(FOLDER.glob("*.py")):
         if path.name.startswith("_"):
             continue
-        spec = importlib.util.spec_from_file_location(f"glovebox_bench_{path.stem}", path)
+        spec = importlib.util.spec_from_file_location(
+            f"tests.benchmarks.{path.stem}", path
+        )  # a name that a child process can import
         if spec is None or spec.loader is None:
             continue
         module = importlib.util.module_from_spec(spec)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from installation.settings import Settings
+from installation.settings import CHECKOUT, Settings
 from workbench.bench import frame, run
 from workbench.bench.frame import Pair, measure
 
@@ -59,3 +61,12 @@ def test_every_benchmark_can_be_found() -> None:
     assert "spawn" in found
     for path in sorted(Path(run.FOLDER).glob("[a-z]*.py")):
         assert path.stem in {name.split(".")[0] for name in found} or "BENCHMARKS" not in path.read_text("utf-8")
+
+
+def test_a_benchmark_can_be_named_in_a_process_of_its_own() -> None:
+    """A child process imports by name what it is to run."""
+    modules = sorted({one.prepare.__module__ for one in run.discover().values()})
+    finding = f"from importlib.util import find_spec; print([name for name in {modules} if find_spec(name) is None])"
+    done = subprocess.run([sys.executable, "-c", finding], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert modules
+    assert done.stdout.strip() == "[]"
