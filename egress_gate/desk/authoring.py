@@ -100,6 +100,7 @@ def request_view(gate: Gate, who: Caller, number: int, at: datetime) -> dict[str
         checks = {k.item: k for k in requests.checks(c, number, row.revision)}
         decision = requests.decision(c, number, row.revision)
         reviews = requests.reviews(c, number)
+        of_items = requests.item_verdicts(c, [r.id for r in reviews])
         release = releases.of_request(c, number)
         said = messages.to_author(c, number)
     shown = row.state not in (State.IN_REVIEW, State.SUBMITTED, State.CHECKING)
@@ -122,7 +123,16 @@ def request_view(gate: Gate, who: Caller, number: int, at: datetime) -> dict[str
         "outcome": decision.outcome.value if decision else None,
         "reasons": [r.facts() for r in decision.reasons] if decision else [],
         "reviews": [
-            {"revision": r.revision, "verdict": r.review.verdict.value, "reason": r.review.reason, "at": r.reviewed_at}
+            {
+                "revision": r.revision,
+                "verdict": r.review.verdict.value,
+                "reason": r.review.reason,
+                "at": r.reviewed_at,
+                "items": {
+                    name: {"verdict": said.verdict, "reason": said.reason}
+                    for name, said in of_items.get(r.id, {}).items()
+                },
+            }
             for r in reviews
             if shown or r.revision < row.revision
         ],

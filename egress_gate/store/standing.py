@@ -42,14 +42,14 @@ def standings(c: Connection, person: Person, rows: Sequence[RequestRow], at: str
     obligations = _obligations(c, waiting)
     approved = _reviews(c, waiting)
     stewards = catalogue.effective_stewards(c, {d for o in obligations.values() for d in o.stewards_of}, at)
-    members = {p: set(catalogue.members(c, p)) for p in {r.project for r in waiting}}
+    members = catalogue.members_by_project(c)
     found = {}
     for row in waiting:
         asked = obligations.get(row.id)
         if asked is None:
             continue
         given = approved.get(row.id, {})
-        barred = members[row.project] | {row.author}
+        barred = {row.author, *members.get(row.project, ())}
         able = {d: set(stewards.get(d, ())) - barred for d in asked.stewards_of}
         spoken = person.name in given
         approvers = {name for name, verdict in given.items() if verdict == "approve"} if spoken else set()

@@ -298,7 +298,7 @@ def test_an_analysts_day(site: Site, open_as: Opener, locale: str) -> None:
     page.locator("#purpose").fill("Table 2 of the paper")
     page.locator("#sql-0").fill(FIRST_QUERY)
     page.get_by_role("button", name=words["look"]).click()
-    expect(page.locator(".stop")).to_have_count(2)  # no context, and means without their count
+    expect(page.locator(".stop[role=alert]")).to_have_count(2)  # no context, and means without their count
     page.locator("#context").fill("Adults with a first visit in 2019.")
     page.locator("#sql-0").fill(SMALL)
     page.get_by_role("button", name=words["look"]).click()
