@@ -1,4 +1,4 @@
-"""``python -m workbench``: what ./glovebox hands over to."""
+"""``python -m workbench``: what the launcher hands over to."""
 
 from workbench.cli import main
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from installation.fault import Fault
 from ledger.errors import LedgerFault
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
+UNFINISHED = "The command did not finish."
 UNREADABLE = "[dim]not there[/]"
 
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -52,19 +54,71 @@ def faults_in_three_parts(as_json: bool = False) -> Iterator[None]:
             answer({"error": fault.public()})
         show(fault)
         raise SystemExit(1) from None
-    except PermissionError as denied:
-        refused = Fault(
-            "The command did not finish.",
-            why=f"Your account may not use {denied.filename}.",
-            do="Run it as the account that made this installation, or as root.",
-        )
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read our output has left
+        raise SystemExit(1) from None
+    except Exception as broken:
+        if not of_the_machine(broken):
+            raise
+        refused = in_three_parts(broken)
         if as_json:
             answer({"error": refused.public()})
         show(refused)
         raise SystemExit(1) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read our output has left
-        raise SystemExit(1) from None
+
+
+def of_the_machine(broken: BaseException) -> bool:
+    """Whether the machine refused something, rather than a program being wrong."""
+    return isinstance(broken, OSError) or _of_docker(broken) or _of_the_store(broken)
+
+
+def _of_docker(broken: BaseException) -> bool:
+    return _is_one(broken, "docker.errors", "DockerException")
+
+
+def _of_the_store(broken: BaseException) -> bool:
+    """A server that is away, an address that is none, or (`DatabaseError` itself) a file that is no database any more."""
+    away = _is_one(broken, "sqlalchemy.exc", "OperationalError", "ArgumentError", "NoSuchModuleError")
+    return away or (_is_one(broken, "sqlalchemy.exc", "DatabaseError") and type(broken).__name__ == "DatabaseError")
+
+
+def _is_one(broken: BaseException, module: str, *kinds: str) -> bool:
+    """Asked only of what was loaded: these libraries are slow to load, and `--help` must not wait for them."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(broken, tuple(getattr(loaded, kind) for kind in kinds))
+
+
+def in_three_parts(broken: BaseException) -> Fault:
+    """What the machine refused, in words of ours: a file or folder, the disk, the container engine."""
+    what = UNFINISHED
+    if _of_docker(broken):  # before OSError: some of Docker's are both
+        return Fault(
+            what,
+            why=f"The container engine (Docker) does not do its part: {first_line(broken)}",
+            do="Run ./glovebox setup, which starts it; then run the same command again.",
+        )
+    if _of_the_store(broken):
+        return Fault(
+            what,
+            why=f"The database cannot be used: {first_line(broken)}",
+            do="Look whether DATABASE_URL (or database_url in settings.toml) is right and its server runs; a damaged file comes back "
+            "from a backup (docs/how-to/operate.md). Then run the same command again.",
+        )
+    where, number = getattr(broken, "filename", None) or "what it needs", getattr(broken, "errno", None)
+    if isinstance(broken, PermissionError):
+        why, do = f"Your account may not use {where}.", "Run it as the account that made this installation, or as root."
+    elif number in (errno.ENOSPC, errno.EDQUOT):
+        why, do = "The disk is full.", "Make room, then run the same command again."
+    elif number == errno.EROFS:
+        why, do = f"{where} lies on a disk that cannot be written.", "Name a folder that can: GLOVEBOX_HOME=/path."
+    else:
+        why = f"{where} cannot be used: {getattr(broken, 'strerror', None) or first_line(broken)}."
+        do = "Look at this path, and at GLOVEBOX_HOME if the state folder lies in it; then run the same command again."
+    return Fault(what, why=why, do=do)
+
+
+def first_line(broken: BaseException) -> str:
+    return (str(broken).strip().splitlines() or ["no message"])[0][:300]
 
 
 def show(fault: Fault | LedgerFault) -> None:

@@ -242,7 +242,7 @@ def _required(t: Transaction, name: str) -> Project:
 def _granted(t: Transaction, number: int) -> Grant:
     found = grant(t, number)
     if found is None:
-        raise not_found("grant", str(number), "./glovebox project show NAME")
+        raise not_found("grant", str(number), "./glovebox project list")
     return found
 
 

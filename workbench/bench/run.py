@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,10 @@ def discover() -> dict[str, Benchmark]:
             continue
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a library's news about itself is not our answer
+            warnings.simplefilter("ignore", DeprecationWarning)
+            spec.loader.exec_module(module)
         for one in getattr(module, "BENCHMARKS", []):
             found[one.name] = one
     return found

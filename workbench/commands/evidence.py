@@ -83,6 +83,12 @@ def checkpoint() -> None:
         newest = ""
         for leaf in _own(installation.load()).leaves():
             newest = leaf.checkpoint or newest
+        if not newest:
+            raise WorkbenchFault(
+                "There is no checkpoint yet.",
+                why="The ledger holds no entry: nothing has happened here so far.",
+                do="Register a dataset or make a project, then ask again.",
+            )
         sys.stdout.write(newest)
 
 

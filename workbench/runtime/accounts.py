@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import bcrypt
 from jupyterhub.orm import new_session_factory
 from nativeauthenticator.orm import UserInfo
@@ -12,7 +14,11 @@ from installation.settings import Settings
 
 def ensure_account(settings: Settings, name: str, password: str, *, replace: bool = False) -> bool:
     """Make the account; True when it was made or its password replaced. The password is stored only as a hash."""
-    sessions = new_session_factory(f"sqlite:///{settings.home / 'hub.sqlite'}")  # makes and stamps the hub's schema
+    logging.disable(logging.INFO)  # the hub's migrations would speak into our progress
+    try:
+        sessions = new_session_factory(f"sqlite:///{settings.home / 'hub.sqlite'}")  # makes and stamps the hub's schema
+    finally:
+        logging.disable(logging.NOTSET)
     try:
         with sessions() as session:
             found = session.scalar(select(UserInfo).where(UserInfo.username == name))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import DockerException
 
 from installation.fault import Fault
 from installation.settings import Settings
@@ -22,6 +21,7 @@ from provisioning.sandbox.sweeping import sweep
 from provisioning.service import catalogue, destruction
 from store.database import Database
 from vault import Vault
+from workbench.console import first_line, of_the_machine
 from workbench.runtime import health, hub_process
 from workbench.setup import docker_engine, opa
 
@@ -47,8 +47,10 @@ def examine(settings: Settings) -> dict[str, Any]:
             well, said = look(settings)
         except (Fault, LedgerFault) as fault:
             well, said = False, f"{fault.what} {fault.why} {fault.do}"
-        except (OSError, DockerException) as broken:
-            well, said = False, f"could not be looked at: {broken}"
+        except Exception as broken:
+            if not of_the_machine(broken):
+                raise
+            well, said = False, f"could not be looked at: {first_line(broken)}"
         findings.append({"name": name, "well": well, "said": said})
     return {"well": all(f["well"] for f in findings), "findings": findings}
 

@@ -37,6 +37,7 @@ def ensure(settings: Settings, progress: Progress) -> str:
     """A running engine that this user may use. Raises SetupFault."""
     running = version()
     if running is None:
+        _refuse_named_engine()
         _require_root()
         if shutil.which("dockerd") is None:
             debian.install(["docker.io"], progress)
@@ -46,6 +47,16 @@ def ensure(settings: Settings, progress: Progress) -> str:
         running = _wait(settings)
     debian.ensure_programs({"mkfs.ext4": "e2fsprogs", "mount": "mount", "nsenter": "util-linux"}, progress)
     return running
+
+
+def _refuse_named_engine() -> None:
+    """An engine that somebody chose by name is theirs to start."""
+    if named := os.environ.get("DOCKER_HOST"):
+        raise SetupFault(
+            "Docker cannot be used.",
+            why=f"DOCKER_HOST names {named}, and no engine answers there.",
+            do="Start that engine, or unset DOCKER_HOST to use this machine's own.",
+        )
 
 
 def _require_root() -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from installation.fault import Fault
 from installation.settings import Settings
+from workbench.console import UNFINISHED, in_three_parts, of_the_machine
 from workbench.errors import SetupFault
 
 Progress = Callable[[str], None]
@@ -38,11 +39,17 @@ def run_steps(settings: Settings, steps: Sequence[Step], console: Console) -> No
 
             try:
                 found = step.ensure(settings, progress)
-            except SetupFault:
-                raise
             except Fault as fault:
-                raise SetupFault(
-                    f"Set-up step “{step.name}” failed. {fault.what}", why=fault.why, do=fault.do
-                ) from fault
+                raise _named(step, fault) from fault
+            except Exception as broken:
+                if not of_the_machine(broken):
+                    raise
+                raise _named(step, in_three_parts(broken)) from broken
         took = time.monotonic() - begun
         console.print(f"  [green]✓[/] {label} [dim]{found} · {took:.1f} s[/]", highlight=False)
+
+
+def _named(step: Step, fault: Fault) -> SetupFault:
+    """The fault with the name of the step before it, so that nobody has to guess how far set-up came."""
+    what = "" if fault.what == UNFINISHED else f" {fault.what}"
+    return SetupFault(f"Set-up step “{step.name}” failed.{what}", why=fault.why, do=fault.do)

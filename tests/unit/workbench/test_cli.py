@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,11 +18,12 @@ from typer.testing import CliRunner
 
 from installation.settings import CHECKOUT, Settings
 from tests.conftest import glovebox
+from workbench import console
 from workbench.checks import pages, tools
 from workbench.cli import app
 from workbench.commands.names import moment
-from workbench.errors import WorkbenchFault
-from workbench.runtime import hub_process
+from workbench.errors import ProcessFault, WorkbenchFault
+from workbench.runtime import hub_process, process
 from workbench.setup import secrets
 
 COMMANDS = [words for words, _ in pages.commands()]
@@ -75,6 +78,100 @@ def test_fault_with_json_is_one_document(settings: Settings) -> None:
     said = glovebox(settings, "user", "list", "--json")
     assert said.returncode == 1
     assert set(json.loads(said.stdout)["error"]) == {"code", "what", "why", "do"}
+
+
+@pytest.mark.parametrize("words", ["up", "down", "doctor", "dataset list"])
+def test_state_folder_that_cannot_be_one_is_refused_in_three_parts(words: str, tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("no folder", "ascii")
+    environ = {**os.environ, "GLOVEBOX_HOME": str(taken), "PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-m", "workbench", *words.split()]
+    said = subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    assert said.returncode == 1
+    assert "Traceback" not in said.stderr
+    assert str(taken) in said.stdout + said.stderr
+    assert taken.read_text("ascii") == "no folder"
+
+
+def test_folder_that_is_missing_is_refused_in_three_parts(settings: Settings, tmp_path: Path) -> None:
+    secrets.ensure(settings, print)
+    said = glovebox(settings, "ledger", "export", str(tmp_path / "missing" / "ledger.jsonl"), "--json")
+    assert said.returncode == 1
+    assert "missing" in json.loads(said.stdout)["error"]["why"]
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize("address", ["postgresql://127.0.0.1:1/x", "no address", "nonsense://x"])
+def test_store_that_is_away_is_said_in_three_parts(
+    address: str, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    monkeypatch.setenv("GLOVEBOX_HOME", str(settings.home))
+    said = CliRunner().invoke(app, ["project", "list", "--json"])
+    assert said.exit_code == 1
+    assert "DATABASE_URL" in json.loads(said.stdout)["error"]["do"]
+
+
+def test_damaged_store_is_said_in_three_parts(settings: Settings) -> None:
+    secrets.ensure(settings, print)
+    (settings.home / "glovebox.sqlite").write_bytes(b"no database at all" * 1000)
+    for words in ("project list", "doctor"):
+        said = glovebox(settings, *words.split())
+        assert said.returncode == 1
+        assert "not a database" in said.stdout + said.stderr
+        assert "Traceback" not in said.stderr
+
+
+def test_stopped_engine_is_said_in_three_parts(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets.ensure(settings, print)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{settings.home}/nobody.sock")
+    for words in (["up"], ["down"], ["prove"]):
+        said = glovebox(settings, *words)
+        assert said.returncode == 1, words
+        assert "ocker" in said.stderr
+        assert "do:" in said.stderr
+        assert "Traceback" not in said.stderr
+
+
+def test_taken_port_is_named_and_nothing_is_started(settings: Settings) -> None:
+    secrets.ensure(settings, print)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", settings.ports.gate))
+        other.listen()
+        with pytest.raises(ProcessFault) as refused:
+            process.up(settings, print)
+    assert f"gate ({settings.ports.gate})" in refused.value.why
+    assert "settings.toml" in refused.value.do
+    assert hub_process.running(settings) is None
+
+
+def test_error_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), console.faults_in_three_parts():
+        1 / 0  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (OSError(errno.EROFS, "Read-only file system", "/var/x"), "cannot be written"),
+        (PermissionError(errno.EACCES, "Permission denied", "/var/x"), "may not use /var/x"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/var/x"), "/var/x cannot be used"),
+        (ConnectionError(), "no message"),
+    ],
+)
+def test_what_the_machine_refuses_is_said_in_words(broken: OSError, said: str) -> None:
+    fault = console.in_three_parts(broken)
+    assert said in fault.why
+    assert fault.do
+
+
+def test_empty_ledger_has_no_checkpoint_to_keep(settings: Settings) -> None:
+    secrets.ensure(settings, print)
+    said = glovebox(settings, "ledger", "checkpoint")
+    assert said.returncode == 1
+    assert said.stdout == ""
+    assert "no entry" in said.stderr
 
 
 def test_status_of_what_does_not_run(settings: Settings) -> None:
@@ -148,6 +245,13 @@ def test_broken_ledger_copy_is_refused(settings: Settings, tmp_path: Path) -> No
     said = glovebox(settings, "verify", str(copy), "--json")
     assert said.returncode == 1
     assert json.loads(said.stdout)["ok"] is False
+
+
+def test_list_of_benchmarks_is_said_and_nothing_else(settings: Settings) -> None:
+    said = glovebox(settings, "bench", "--list", "--json")
+    assert said.returncode == 0
+    assert {one["name"] for one in json.loads(said.stdout)["benchmarks"]} >= {"spawn", "gate", "door"}
+    assert said.stderr == ""
 
 
 def test_unknown_benchmark_is_refused_with_those_there_are(settings: Settings) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
 from pathlib import Path
 
+import docker.errors
 import pytest
 from rich.console import Console
 
@@ -36,6 +38,50 @@ def test_failed_step_is_named_and_later_steps_do_not_run(settings: Settings) -> 
     assert "sandbox image" in refused.value.what
     assert refused.value.why == "The disk is full."
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        SetupFault("apt-get update failed.", why="No network.", do="Mend it."),
+        OSError(errno.ENOSPC, "No space left on device"),
+        docker.errors.DockerException("no engine"),
+    ],
+)
+def test_whatever_fails_in_a_step_the_step_is_named_and_running_again_continues(
+    settings: Settings, broken: Exception
+) -> None:
+    ran: list[str] = []
+    hurdles = [broken]
+
+    def fails_once(_: Settings, __: Progress) -> str:
+        if hurdles:
+            raise hurdles.pop()
+        return "there"
+
+    def kept(_: Settings, __: Progress) -> str:
+        ran.append("kept" if ran else "made")
+        return ran[-1]
+
+    steps = [Step("keys", kept), Step("sandbox image", fails_once)]
+    with pytest.raises(SetupFault) as refused:
+        run_steps(settings, steps, Console(file=io.StringIO()))
+    assert refused.value.what.startswith("Set-up step “sandbox image” failed.")
+    assert refused.value.why
+    assert refused.value.do
+    run_steps(settings, steps, Console(file=io.StringIO()))
+    assert ran == ["made", "kept"]
+
+
+def test_engine_that_somebody_named_is_not_started_for_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_engine, "version", lambda: None)
+    monkeypatch.setattr(docker_engine, "_start", lambda _: pytest.fail("another engine was started"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    with pytest.raises(SetupFault) as refused:
+        docker_engine.ensure(settings, quiet)
+    assert "DOCKER_HOST" in refused.value.why
 
 
 def test_each_step_says_what_it_did_and_how_long_it_took(settings: Settings) -> None:
