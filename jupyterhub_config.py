@@ -57,7 +57,9 @@ else:
 def after_sign_in(handler):
     """Analysts start at the hub's home, where their workbench is; everybody else at the desk."""
     user = handler.current_user
-    names = {group.name for group in user.groups} if user else set()
+    if user is None:
+        return ""  # to the login page, without a page to come back to
+    names = {group.name for group in user.groups}
     return handler.hub.base_url + "home" if "analysts" in names or not names else "/services/gate/"
 
 

@@ -20,6 +20,8 @@ PAGE_POLICY = {
     "Server": "Glovebox",
 }
 
+HOME = "/hub/home"
+
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{what}</title>
@@ -60,7 +62,12 @@ def refusal(fault: DoorFault, *, page: bool, back: str | None = None, lab: bool 
         if lab:
             body["message"] = f"{fault.what} {fault.why} {fault.do}"
         return web.Response(status=fault.status, text=json.dumps(body), content_type="application/json", headers=sent)
-    link = f'<p><a href="{escape(back, quote=True)}">Back to JupyterLab</a></p>' if back else ""
+    where, said = (
+        (back, "Back to JupyterLab")
+        if back and fault.status != 404 and fault.code != "not-yours"
+        else (HOME, "To the home page")
+    )
+    link = f'<p><a href="{escape(where, quote=True)}">{said}</a></p>'
     text = PAGE.format(
         what=_prose(fault.what),
         why=_prose(fault.why),

@@ -30,7 +30,7 @@ granted to it by the data's steward.</p>
   <li>New here? Ask an admin to add you to your project.</li>
   <li>Your project has ended, or a grant has? Ask the data's steward to renew it.</li>
 </ul>
-<p>When that is done, open this page again. Pressing the button below meanwhile starts nothing.</p>
+<p>When that is done, open this page again.</p>
 """
 
 
