@@ -80,13 +80,17 @@ async def visitor(request: Request) -> Visitor:
     token = bearer.group(1) if bearer else session.token if session else None
     if token is None:
         raise signed_out()
-    hub_session = request.cookies.get("jupyterhub-session-id", "")
-    person = await run_in_threadpool(desk.identity.person_for, token, hub_session)
+    person = await run_in_threadpool(desk.identity.person_for, token, hub_session(request))
     if person is None:
         raise signed_out()
     if session is not None and request.method not in SAFE_METHODS:
         await _require_own_form(request, session)
     return Visitor(person, session, voice_of(request), theme_of(request))
+
+
+def hub_session(request: Request) -> str:
+    """The sign-in at the hub that the browser is in; who signs out there loses it, and with it what is remembered of them here."""
+    return request.cookies.get("jupyterhub-session-id", "")
 
 
 def signed_out() -> SignedOut:

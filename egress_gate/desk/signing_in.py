@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from egress_gate.desk.context import SignedIn, TheDesk, signed_out
+from egress_gate.desk.context import SignedIn, TheDesk, hub_session, signed_out
 from egress_gate.desk.session import Session, SigningIn, safe_next
 from egress_gate.service.errors import Forged
 
@@ -40,7 +40,7 @@ def oauth_callback(
             do="Open the desk again and sign in.",
         )
     token = desk.identity.token_for(code, pending.verifier)
-    if desk.identity.person_for(token) is None:
+    if desk.identity.person_for(token, hub_session(request)) is None:
         raise signed_out()
     response = RedirectResponse(safe_next(pending.next, desk.prefix), 302)
     desk.cookies.sign_in(response, Session.fresh(token))

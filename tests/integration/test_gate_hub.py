@@ -170,6 +170,13 @@ def test_a_signed_in_steward_decides_with_the_pages_secret(site: Site, person: P
     assert person.client.post(address, json={"reason": "Fine."}, headers=secret).json()["state"] == "approved"
 
 
+def test_who_signs_out_at_the_hub_is_signed_out_of_the_desk_at_once(site: Site, person: Person) -> None:
+    person.sign_in("stella")
+    assert person.client.get(site.at(PREFIX + "api/v1/session")).status_code == 200
+    person.walk("/hub/logout")
+    assert person.client.get(site.at(PREFIX + "api/v1/session")).status_code == 401
+
+
 def test_a_made_up_token_is_nobody(site: Site, person: Person) -> None:
     answer = person.client.get(site.at(PREFIX + "api/v1/session"), headers={"authorization": "token 1234"})
     assert answer.status_code == 401
