@@ -225,6 +225,13 @@ def test_tables_show_well(glovebox: ModuleType) -> None:
         listed["shared"]
 
 
+def test_every_finding_has_words_for_whoever_asked(glovebox: ModuleType) -> None:
+    words = importlib.import_module("glovebox.findings").WORDS
+    rules = json.loads((CLIENT.parents[2] / "policies" / "data" / "rules.json").read_text("utf-8"))["rules"]
+    assert set(rules) - set(words) == set()
+    assert all(said.endswith(".") for said in words.values())
+
+
 @pytest.mark.usefixtures("two_tables")
 def test_a_shown_answer_names_the_gates_bytes(glovebox: ModuleType, gate: type[Gate]) -> None:
     import hashlib

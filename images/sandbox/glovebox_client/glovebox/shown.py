@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from glovebox.door import call, mimebundle
+from glovebox.findings import WORDS
 
 MOST_LISTED = 20
 WAITING = frozenset({"submitted", "checking", "releasing"})
@@ -35,7 +36,8 @@ def _sentence(fact: Any) -> str:
     if not fact or isinstance(fact, str):
         return fact or ""
     parts = [str(fact[key]) for key in ("what", "message", "why", "remedy", "do") if fact.get(key)]
-    return " ".join(parts) or str(fact.get("rule") or fact.get("code") or "")
+    named = str(fact.get("rule") or fact.get("code") or "")
+    return " ".join(parts) or WORDS.get(named, named)
 
 
 class Request:
