@@ -146,7 +146,11 @@ def list_releases(visitor: SignedIn, desk: TheDesk) -> dict[str, Any]:
     }
 
 
-@api.get("/releases/{number}/download", tags=["releases"])
+@api.get(
+    "/releases/{number}/download",
+    tags=["releases"],
+    responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
+)
 def download_release(visitor: SignedIn, desk: TheDesk, number: ReleaseId) -> Response:
     """The bundle that the gate wrote, as a zip. Each download is recorded."""
     return bundle_response(desk, visitor, number)
@@ -158,7 +162,9 @@ def revoke_release(visitor: SignedIn, desk: TheDesk, number: ReleaseId, body: Re
     return {"id": made.id, "revoked_at": made.revoked_at, "revoked_by": made.revoked_by}
 
 
-@api.get("/ledger/checkpoint", tags=["ledger"])
+@api.get(
+    "/ledger/checkpoint", tags=["ledger"], responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+)
 def ledger_checkpoint(
     visitor: SignedIn, desk: TheDesk, size: Annotated[int | None, Query(ge=1, le=2**53)] = None
 ) -> Response:
@@ -198,7 +204,7 @@ def usage(visitor: SignedIn, desk: TheDesk, by: By = By.PROJECT) -> dict[str, An
     return {"by": by.value, "usage": [{"name": line.name, **line.used.facts()} for line in found]}
 
 
-@api.get("/usage.csv", tags=["usage"])
+@api.get("/usage.csv", tags=["usage"], responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}})
 def usage_csv(visitor: SignedIn, desk: TheDesk, by: By = By.PROJECT) -> Response:
     found = metering.usage_lines(desk.gate, visitor.person, by.value, desk.clock())
     headers = {"content-disposition": f'attachment; filename="usage-by-{by.value}.csv"'}
@@ -211,7 +217,7 @@ def quotas(visitor: SignedIn, desk: TheDesk) -> dict[str, Any]:
     return {"quotas": [vars(line) for line in metering.quotas(desk.gate, visitor.person, desk.clock())]}
 
 
-@api.get("/metrics", tags=["usage"])
+@api.get("/metrics", tags=["usage"], responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 def prometheus_metrics(visitor: SignedIn, desk: TheDesk) -> Response:
     """For Prometheus, with the API token of an administrator or auditor. No names of people unless the operator wants them."""
     text = metering.metrics(desk.gate, visitor.person, desk.clock(), people=desk.metrics_people)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -12,6 +12,7 @@ from sqlalchemy import select
 from egress_gate.domain.decision import AnswerUnreadable, Outcome, Reason, verdict_from
 from egress_gate.domain.request import request_name
 from egress_gate.service.ports import Blobs, PolicyEngine, Store
+from egress_gate.store import catalogue, requests
 from egress_gate.store.requests import DecisionRow, decision_from
 from policy_engine import PolicyUnavailable
 from store import schema as s
@@ -21,7 +22,11 @@ BATCH = 200
 
 @dataclass(frozen=True)
 class Replayed:
-    """One recorded decision and what the asked policy would have said. `problem`: why it could not be asked."""
+    """One recorded decision and what the asked policy would have said. `problem`: why it could not be asked.
+
+    `parameters_differ`: numbers with which the checks would run otherwise. What is shown beside them rests on what was measured then, with
+    the new numbers put in; the findings themselves would be measured anew.
+    """
 
     request: str
     revision: int
@@ -32,6 +37,7 @@ class Replayed:
     reasons_after: tuple[str, ...]
     obligations_differ: bool
     problem: str | None = None
+    parameters_differ: tuple[str, ...] = ()
 
     @property
     def differs(self) -> bool:
@@ -40,6 +46,7 @@ class Replayed:
             or self.after is not self.before
             or self.reasons_after != self.reasons_before
             or self.obligations_differ
+            or bool(self.parameters_differ)
         )
 
     def facts(self) -> dict[str, Any]:
@@ -53,6 +60,7 @@ class Replayed:
             "reasons_after": list(self.reasons_after),
             "obligations_differ": self.obligations_differ,
             "problem": self.problem,
+            "parameters_differ": list(self.parameters_differ),
         }
 
 
@@ -73,11 +81,14 @@ class Report:
 
 
 def replay(store: Store, blobs: Blobs, engine: PolicyEngine) -> Report:
-    """Ask `engine` about every decision that has a recorded input. Changes nothing."""
+    """Ask `engine` about every decision that has a recorded input, with the numbers that it would have the checks run with.
+
+    Changes nothing.
+    """
     asked, policy, found = 0, None, []
     for number, decision in _decisions(store):
         asked += 1
-        one, digest = _one(blobs, engine, number, decision)
+        one, digest = _one(blobs, engine, number, decision, _levels(store, number))
         policy = digest or policy
         if one.differs:
             found.append(one)
@@ -97,41 +108,61 @@ def _decisions(store: Store) -> Iterator[tuple[int, DecisionRow]]:
         last = rows[-1].id
 
 
-def _one(blobs: Blobs, engine: PolicyEngine, number: int, decision: DecisionRow) -> tuple[Replayed, str | None]:
-    before = _codes(decision.reasons)
-    try:
-        answer = engine.query("release/decision", json.loads(blobs.read(decision.input)))
-        verdict = verdict_from(answer.result)
-    except (PolicyUnavailable, AnswerUnreadable) as away:
-        return _replayed(number, decision, None, before, (), differ=True, problem=away.what), None
-    differ = verdict.obligations != decision.obligations
-    return (
-        _replayed(number, decision, verdict.outcome, before, _codes(verdict.reasons), differ=differ, problem=None),
-        answer.policy_digest,
-    )
+def _levels(store: Store, number: int) -> tuple[int, ...]:
+    """The classifications of everything that the request's sandbox held: the checks ran with the strictest numbers over them."""
+    with store.read() as c:
+        row = requests.fetch(c, number)
+        versions = catalogue.versions_of_sandbox(c, row.sandbox) if row else ()
+        datasets = catalogue.datasets_of_versions(c, versions).values()
+        return tuple(sorted(set(catalogue.classifications(c, datasets).values())))
 
 
-def _replayed(
-    number: int,
-    decision: DecisionRow,
-    after: Outcome | None,
-    before_codes: tuple[str, ...],
-    after_codes: tuple[str, ...],
-    *,
-    differ: bool,
-    problem: str | None,
-) -> Replayed:
-    return Replayed(
+def _one(
+    blobs: Blobs, engine: PolicyEngine, number: int, decision: DecisionRow, levels: Sequence[int]
+) -> tuple[Replayed, str | None]:
+    one = Replayed(
         request_name(number),
         decision.revision,
         decision.decided_at,
         decision.outcome,
-        after,
-        before_codes,
-        after_codes,
-        differ,
-        problem,
+        None,
+        _codes(decision.reasons),
+        (),
+        obligations_differ=True,
     )
+    try:
+        facts = json.loads(blobs.read(decision.input))
+        other = _other_parameters(engine, facts, levels)
+        asked = {**facts, "parameters": {**facts.get("parameters", {}), **other}}
+        answer = engine.query("release/decision", asked)
+        verdict = verdict_from(answer.result)
+    except (PolicyUnavailable, AnswerUnreadable) as away:
+        return replace(one, problem=away.what), None
+    judged = replace(
+        one,
+        after=verdict.outcome,
+        reasons_after=_codes(verdict.reasons),
+        obligations_differ=verdict.obligations != decision.obligations,
+        parameters_differ=tuple(sorted(other)),
+    )
+    return judged, answer.policy_digest
+
+
+def _other_parameters(engine: PolicyEngine, facts: Mapping[str, Any], levels: Sequence[int]) -> dict[str, Any]:
+    """The numbers that the asked policy would give the checks, where they are not those they ran with.
+
+    ``protect`` is left as it was: it says what was tried, not what is asked.
+    """
+    recorded, items = facts.get("parameters"), facts.get("items", [])
+    if not isinstance(recorded, dict) or not levels:
+        return {}
+    kinds = sorted({item["kind"] for item in items})
+    answer = engine.query("release/parameters", {"classifications": list(levels), "kinds": kinds}).result
+    return {
+        name: value
+        for name, value in dict(answer).items()
+        if name != "protect" and name in recorded and recorded[name] != value
+    }
 
 
 def _codes(reasons: Sequence[Reason]) -> tuple[str, ...]:
