@@ -19,6 +19,7 @@ from egress_gate.doors.trail import Trail
 from installation.settings import Settings
 
 ACTIVITY_PERIOD = 60.0
+QUOTA_PERIOD = 20.0
 log = logging.getLogger("glovebox.doors")
 
 
@@ -42,6 +43,7 @@ class Building:
         await self._serve_admin()
         await self._serve_public()
         self._tasks = [asyncio.ensure_future(self._trail.keep()), asyncio.ensure_future(self._tell_hub())]
+        self._tasks.append(asyncio.ensure_future(self._renew_quotas()))
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -68,6 +70,7 @@ class Building:
             web.put("/sandboxes/{id}", self._put),
             web.delete("/sandboxes/{id}", self._delete),
             web.get("/sandboxes/{id}/health", self._health),
+            web.post("/sandboxes/{id}/warnings", self._warn),
         ])  # fmt: skip
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=2)
         await runner.setup()
@@ -97,15 +100,24 @@ class Building:
             self._inner[sandbox_id] = inner
             await inner.open()
 
-    async def close(self, sandbox_id: str) -> bool:
+    async def close(self, sandbox_id: str, reason: str = "") -> bool:
         async with self._changing:
-            return await self._close(sandbox_id)
+            return await self._close(sandbox_id, reason)
 
-    async def _close(self, sandbox_id: str) -> bool:
+    async def _close(self, sandbox_id: str, reason: str = "") -> bool:
         inner = self._inner.pop(sandbox_id, None)
         if inner is not None:
             await inner.close()
-        return await self._door.close(sandbox_id)
+        return await self._door.close(sandbox_id, reason)
+
+    async def _renew_quotas(self) -> None:
+        """Every now and then for ever; a failure is logged, and the last answers stand."""
+        while True:
+            await asyncio.sleep(QUOTA_PERIOD)
+            try:
+                await self._door.renew_quotas()
+            except Exception:
+                log.exception("what is left of quotas could not be asked; the last answers stand")
 
     async def _tell_hub(self) -> None:
         while True:
@@ -136,9 +148,16 @@ class Building:
         return web.json_response({"id": request.match_info["id"], "open": True})
 
     async def _delete(self, request: web.Request) -> web.Response:
-        was_open = await self.close(request.match_info["id"])
+        said = await request.json() if request.can_read_body else {}
+        was_open = await self.close(request.match_info["id"], str(said.get("reason", ""))[:500])
         await self._trail.flush()
         return web.json_response({"id": request.match_info["id"], "open": False, "was_open": was_open})
+
+    async def _warn(self, request: web.Request) -> web.Response:
+        said = (await request.json()).get("warnings", [])
+        if not self._door.warn(request.match_info["id"], tuple(str(text)[:500] for text in said[:10])):
+            return refusal(_unknown(), page=False)
+        return web.json_response({"id": request.match_info["id"]})
 
     async def _health(self, request: web.Request) -> web.Response:
         sandbox_id = request.match_info["id"]

@@ -59,6 +59,7 @@ class KernelMemory:
         asked = Asked(header, now(), code, cursor)
         if code is not None:
             self._cells += 1
+            self._trail.asked_for_a_cell(self._sandbox)
             asked.number = self._cells
         self._asked[str(header["msg_id"])] = asked
         while len(self._asked) > MOST_REQUESTS:

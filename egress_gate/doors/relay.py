@@ -112,10 +112,10 @@ class Relay:
         if found.file is not None:
             headers["Cache-Control"] = "private, max-age=3600"
             headers["Content-Type"] = rules.asset_type(way.relative)
-            self._trail.shown(sandbox, name, found.file.stat().st_size)
+            self._trail.shown(sandbox, name, found.file.stat().st_size, image=True)
             return web.FileResponse(found.file, headers=headers)
         if found.page is not None:
-            self._trail.shown(sandbox, name, len(found.page))
+            self._trail.shown(sandbox, name, len(found.page), image=True)
             return web.Response(text=found.page, content_type="text/html", headers=headers)
         if found.status == 204:
             return web.Response(status=204, headers=headers)

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from egress_gate.doors import headers as rules
 from egress_gate.doors import pages, routes
+from egress_gate.doors.allotment import CLOSED, Allotment
 from egress_gate.doors.errors import CrossSite, DoorFault, NoSandbox, SignedOut
 from egress_gate.doors.interface import Interface
 from egress_gate.doors.known import Known
@@ -33,6 +34,7 @@ from store.clock import now
 
 log = logging.getLogger("glovebox.doors")
 SAFE_METHODS = ("GET", "HEAD")
+MOST_ENDED = 1000
 
 
 class SessionDoor:
@@ -56,6 +58,7 @@ class SessionDoor:
         self._upstreams: dict[str, Upstream] = {}
         self._viewers: dict[str, Viewer] = {}
         self._budgets: dict[tuple[str, str], Budget] = {}
+        self._ended: dict[str, str] = {}  # prefix → why its last sandbox ended
         self._relay = Relay(trail)
         self._sockets = WebSocketRelay(trail)
 
@@ -63,13 +66,34 @@ class SessionDoor:
     async def open(self, sandbox: Sandbox) -> Viewer:
         """Serve this sandbox under the view that policy gives it. Opened again, it starts afresh."""
         await self.close(sandbox.id)
+        mark = self._trail.tally(sandbox.project).written.copy()
         standing = await asyncio.to_thread(self._standings.of, sandbox)
         sandbox = replace(sandbox, view=standing.view)
-        viewer = Viewer(sandbox, self._trail, self._budget(sandbox, standing), known(standing), self.interface)
+        left = CLOSED if standing.left is None else standing.left
+        allotment = Allotment(self._trail.tally(sandbox.project), left, mark)
+        budget = self._budget(sandbox, standing)
+        viewer = Viewer(sandbox, self._trail, budget, known(standing), self.interface, allotment)
+        self._ended.pop(sandbox.prefix, None)
         self.sandboxes.add(sandbox)
         self._upstreams[sandbox.id] = Upstream(sandbox, self._limits)
         self._viewers[sandbox.id] = viewer
         return viewer
+
+    async def renew_quotas(self) -> None:
+        """Ask anew what is left. When it cannot be asked, the last answer stands, less what was used since."""
+        for sandbox in self.sandboxes:
+            mark = self._trail.tally(sandbox.project).written.copy()
+            standing = await asyncio.to_thread(self._standings.of, sandbox)
+            viewer = self._viewers.get(sandbox.id)
+            if viewer is not None and standing.left is not None:
+                viewer.allotment.renew(standing.left, mark)
+
+    def warn(self, sandbox_id: str, warnings: tuple[str, ...]) -> bool:
+        """Show these sentences beside the next cell. True when the sandbox is open."""
+        viewer = self._viewers.get(sandbox_id)
+        if viewer is not None:
+            viewer.allotment.warnings = warnings
+        return viewer is not None
 
     def _budget(self, sandbox: Sandbox, standing: Standing) -> Budget:
         """One budget a person and project, so that a second server does not double it."""
@@ -87,10 +111,14 @@ class SessionDoor:
         for viewer in self._viewers.values():
             viewer.install(interface)
 
-    async def close(self, sandbox_id: str) -> bool:
-        """Forget a sandbox and cut its connections. True when it was open."""
+    async def close(self, sandbox_id: str, reason: str = "") -> bool:
+        """Forget a sandbox and cut its connections. True when it was open. ``reason`` is shown where it was."""
         self.active.pop(sandbox_id, None)
         gone = self.sandboxes.remove(sandbox_id)
+        if gone is not None and reason:
+            self._ended[gone.prefix] = reason
+            while len(self._ended) > MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
         viewer = self._viewers.pop(sandbox_id, None)
         if viewer is not None:
             viewer.close()
@@ -131,9 +159,13 @@ class SessionDoor:
             return _redirect(path + "/")
         raise NoSandbox(
             "No notebook server runs at this address.",
-            why="It was stopped, or was never started.",
+            why=self._why_gone(path),
             do="Start it from the hub's home page.",
         )
+
+    def _why_gone(self, path: str) -> str:
+        found = next((why for prefix, why in self._ended.items() if path.startswith(prefix)), "")
+        return f"It was stopped: {found}" if found else "It was stopped, or was never started."
 
     async def _at(
         self, sandbox: Sandbox, request: web.BaseRequest, path: str, query: str, page: bool

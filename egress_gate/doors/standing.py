@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from policy_engine import PolicyEngine, PolicyUnavailable
 from store import schema
 from store.clock import moment, now, stamp
 from store.database import Database
+from store.usage import grants_in_force
 
 log = logging.getLogger("glovebox.doors")
 
@@ -33,6 +34,7 @@ class Standing:
     allowance: Allowance
     spent: tuple[tuple[float, int, int, int], ...] = ()
     uploads: tuple[tuple[str, str, str | None], ...] = ()
+    left: Mapping[str, int] | None = field(default_factory=dict)  # of quotas, by name; None when it could not be asked
 
 
 class Standings(Protocol):
@@ -53,8 +55,24 @@ class StoreStandings:
             levels = _classifications(c, sandbox)
             spent = tuple(_spent(c, sandbox, stamp(now() - self.window)))
             uploads = _uploads(c, sandbox) if sandbox.view == "blind" else ()
-        made = Standing(sandbox.view, OPEN if sandbox.view == "open" else NOTHING, spent, uploads)
+            grants = _grants(c, sandbox)
+        left = self._left(grants)
+        made = Standing(sandbox.view, OPEN if sandbox.view == "open" else NOTHING, spent, uploads, left)
         return self._by_policy(made, levels)
+
+    def _left(self, grants: list[dict[str, Any]]) -> Mapping[str, int] | None:
+        """Policy's answer about what is left of cells and bytes shown; an answer of another shape leaves nothing."""
+        if not any(grant["quotas"] for grant in grants):
+            return {}
+        facts = {"stage": "session", "grants": grants, "adds": {}, "ends": []}
+        try:
+            result = self.engine.query("usage/quota", facts).result
+        except PolicyUnavailable as fault:
+            log.warning("no quotas could be had from policy: %s", fault.private or fault.what)
+            return None
+        left = result.get("left") if isinstance(result, dict) else None
+        whole = isinstance(left, dict) and all(isinstance(n, int) and not isinstance(n, bool) for n in left.values())
+        return dict(left) if whole and isinstance(left, dict) else dict.fromkeys(("cells", "shown_bytes"), 0)
 
     def _by_policy(self, standing: Standing, levels: list[int]) -> Standing:
         try:
@@ -67,6 +85,11 @@ class StoreStandings:
         if view not in VIEWS or allowance is None:
             return replace(standing, view="blind", allowance=NOTHING)
         return replace(standing, view=max(view, standing.view, key=VIEWS.index), allowance=allowance)
+
+
+def _grants(c: Connection, sandbox: Sandbox) -> list[dict[str, Any]]:
+    versions = c.execute(select(schema.sandbox.c.versions).where(schema.sandbox.c.id == sandbox.id)).scalar()
+    return grants_in_force(c, sandbox.project, json.loads(versions) if versions else [], stamp(now()))
 
 
 def _classifications(c: Connection, sandbox: Sandbox) -> list[int]:

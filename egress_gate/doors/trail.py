@@ -50,11 +50,21 @@ class Book(Protocol):
 
 
 @dataclass
+class Tally:
+    """Of one project, since the doors opened: what was asked for, what was counted, and how much of that is in the store."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
 class Page:
     """What one sandbox's browser saw and was refused since the last batch."""
 
     sandbox: Sandbox
     shown: Counter[str] = field(default_factory=Counter)
+    image: int = 0  # bytes of the interface's own files: they carry no data, and are not metered
     answers: Counter[str] = field(default_factory=Counter)
     spent: Counter[str] = field(default_factory=Counter)
     refused: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -66,7 +76,7 @@ class Page:
             facts: dict[str, Any] = {"bytes": dict(self.shown), "answers": dict(self.answers)}
             if self.spent:
                 facts["spent"] = dict(self.spent)
-            made.append(Event("shown", digest_of(facts), sum(self.shown.values()), facts, at))
+            made.append(Event("shown", digest_of(facts), sum(self.shown.values()) - self.image, facts, at))
         if self.refused:
             listed = [
                 {"code": code, "what": what, "path": path, "times": times}
@@ -83,6 +93,7 @@ class Trail:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._pages: dict[str, Page] = {}
+        self._tallies: dict[str, Tally] = {}
         self._waiting: list[tuple[Sandbox, list[Event]]] = []
         self._writing = asyncio.Lock()
 
@@ -92,10 +103,22 @@ class Trail:
             page = self._pages[sandbox.id] = Page(sandbox)
         return page
 
-    def shown(self, sandbox: Sandbox, route: str, size: int, answers: int = 1) -> None:
-        page = self._page(sandbox)
+    def tally(self, project: str) -> Tally:
+        return self._tallies.setdefault(project, Tally())
+
+    def asked_for_a_cell(self, sandbox: Sandbox) -> None:
+        self.tally(sandbox.project).asked["cells"] += 1
+
+    def shown(self, sandbox: Sandbox, route: str, size: int, answers: int = 1, *, image: bool = False) -> None:
+        """``image``: it came from the sandbox image, whatever the sandbox says."""
+        page, tally = self._page(sandbox), self.tally(sandbox.project)
         page.shown[route] += size
         page.answers[route] += answers
+        if image:
+            page.image += size
+        else:
+            tally.asked["shown_bytes"] += size
+            tally.counted["shown_bytes"] += size
 
     def spent(self, sandbox: Sandbox, size: int, outputs: int, images: int) -> None:
         """What a narrow view counted against its budgets; read back after a restart."""
@@ -114,17 +137,22 @@ class Trail:
 
     def happened(self, sandbox: Sandbox, event: Event) -> None:
         self._page(sandbox).events.append(event)
+        if event.kind == "cell":
+            self.tally(sandbox.project).counted["cells"] += 1
 
     async def flush(self) -> None:
         """Write what is counted. When the store is away the batch is kept and tried again."""
         async with self._writing:
             at = now()
             pages, self._pages = self._pages, {}
+            counted = {project: tally.counted.copy() for project, tally in self._tallies.items()}
             self._waiting += [(page.sandbox, page.events_at(at)) for page in pages.values()]
             if not self._waiting:
                 return
             await asyncio.to_thread(self._book.write, self._waiting, at)
             self._waiting = []
+            for project, written in counted.items():
+                self._tallies[project].written = written
 
     async def keep(self) -> None:
         """Flush every `PERIOD` seconds for ever; a failure is logged and tried again, never dropped."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any
 from urllib.parse import unquote
 
 from egress_gate.doors import contents, listings, notices, own
+from egress_gate.doors.allotment import Allotment, MeteredJudge, nothing_more_is_shown
 from egress_gate.doors.answers import Answers
 from egress_gate.doors.blind_judge import BlindJudge
 from egress_gate.doors.drawer import Drawer
@@ -43,13 +44,15 @@ class Viewer:
     """Applies ``sandbox.view`` (open, guarded, blind) to everything on the way to the browser."""
 
     def __init__(
-        self, sandbox: Sandbox, trail: Trail, budget: Budget, known: Known, interface: Interface | None
-    ) -> None:
+        self, sandbox: Sandbox, trail: Trail, budget: Budget, known: Known, interface: Interface | None,
+        allotment: Allotment | None = None,
+    ) -> None:  # fmt: skip
         self.sandbox = sandbox
         self.answers = Answers()
         self._trail = trail
         self._budget = budget
         self._known = known
+        self.allotment = allotment or Allotment(trail.tally(sandbox.project), {}, Counter())
         self._ids = Ids()
         self._interface = interface
         self._drawer = Drawer(interface) if interface else None
@@ -69,7 +72,9 @@ class Viewer:
 
     # -- before the sandbox is asked -----------------------------------------------------------------------------------
     def admit(self, route: Route, method: str) -> None:
-        """Raises ShownWithheld for what this view does not have at all; asked for a list, it is an empty one."""
+        """Raises ShownWithheld for what this view does not have at all; asked for a list, it is an empty one. Raises QuotaSpent."""
+        if self.allotment.spent("shown_bytes") and route.shape is not Shape.ASSET:
+            raise nothing_more_is_shown()
         if self.blind and route.name in TERMINALS and (route.name, method) != ("terminals", "GET"):
             raise ShownWithheld(
                 "Terminals are closed here.", why=notices.BLIND, do="Work in a notebook. " + ASK_FOR_RELEASE
@@ -202,6 +207,11 @@ class Viewer:
 
     # -- websockets -----------------------------------------------------------------------------------------------------
     def judge(self, route: Route, relative: str, protocol: str | None, who: str) -> Judge:
+        inner = self._judge(route, relative, protocol, who)
+        kernel = route.shape not in (Shape.EVENTS, Shape.TERMINAL)
+        return MeteredJudge(inner, self.allotment, protocol, self._refused, kernel=kernel)
+
+    def _judge(self, route: Route, relative: str, protocol: str | None, who: str) -> Judge:
         if route.shape is Shape.EVENTS:
             return EventsJudge(self._refused, self._budget, blind=self.blind)
         if route.shape is Shape.TERMINAL:
