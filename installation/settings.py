@@ -123,6 +123,11 @@ class Settings:
         return self.home / "datasets"
 
     @property
+    def shelf(self) -> Path:
+        """Editions of the package shelf, each in a folder named by its digest."""
+        return self.home / "shelf"
+
+    @property
     def homes(self) -> Path:
         return self.home / "homes"
 

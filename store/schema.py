@@ -165,6 +165,7 @@ sandbox = Table(
     Column("stopped_at", Text),
     Column("stop_reason", Text),
     Column("used", Text, nullable=False, server_default="{}"),  # JSON, measured as it ended
+    Column("shelf", Text),  # digest of the package shelf's edition it sees; NULL: none
 )
 sandbox_stop = Table(
     "sandbox_stop",
@@ -175,6 +176,31 @@ sandbox_stop = Table(
     Column("reason", Text, nullable=False),
 )
 
+shelf_edition = Table(
+    "shelf_edition",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("digest", Text, nullable=False),  # sha256 over the wheels' digests; the folder's name below Settings.shelf
+    Column("lock", Text, nullable=False),  # as it was approved
+    Column("packages", Text, nullable=False),  # JSON [{"name", "version", "sha256", "file"}]
+    Column("approved_by", Text, nullable=False),
+    Column("approved_at", Text, nullable=False),
+)
+package_request = Table(
+    "package_request",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),  # open | approved | refused
+    Column("asked_at", Text, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", Text),
+    Column("answer", Text),
+    Index("package_request_state", "state"),
+)
 access_refusal = Table(
     "access_refusal",
     metadata,

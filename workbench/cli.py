@@ -11,7 +11,7 @@ import typer
 
 from installation import settings as installation
 from workbench import console
-from workbench.commands import datasets, evidence, people, policies, projects, usage
+from workbench.commands import datasets, evidence, packages, people, policies, projects, usage
 from workbench.console import Json
 
 app = typer.Typer(
@@ -154,6 +154,7 @@ app.add_typer(evidence.ledger, name="ledger")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(projects.app, name="project")
 app.add_typer(projects.grant, name="grant")
+app.add_typer(packages.app, name="package")
 app.add_typer(usage.app, name="usage")
 app.add_typer(people.app, name="user")
 app.add_typer(policies.app, name="policy")

@@ -20,6 +20,7 @@ from egress_gate.desk.faults import fault_of, status_of
 from egress_gate.desk.security import Bucket, Guard
 from egress_gate.domain.item import Item, Kind
 from egress_gate.domain.request import request_number
+from egress_gate.service import packages
 from egress_gate.service.errors import TooLarge, no_such
 from egress_gate.service.gate import Gate
 from egress_gate.service.preview import preview
@@ -49,6 +50,11 @@ class Figures(Strict):
 
     columns: list[str] = Field(max_length=200)
     rows: list[list[str | int | float | bool | None]] = Field(max_length=20_000)
+
+
+class PackageBody(Strict):
+    name: str = Field(max_length=64)
+    reason: str = Field(max_length=500)
 
 
 class ItemBody(Strict):
@@ -105,6 +111,7 @@ def build_analyst_api(gate: Gate, clock: Callable[[], datetime]) -> FastAPI:
     api.add_middleware(Guard, limit=_limit, bucket=Bucket(20, 100), sender=_sandbox_of)
     _session_routes(api)
     _request_routes(api)
+    _package_routes(api)
     _upload_routes(api)
     return api
 
@@ -152,6 +159,17 @@ def _request_routes(api: FastAPI) -> None:
         number = own_number(the, who, name)
         withdraw(the.gate, who.person, number, the.clock())
         return request_view(the.gate, who, number, the.clock())
+
+
+def _package_routes(api: FastAPI) -> None:
+    @api.get("/v1/packages")
+    def package_shelf(who: Who, the: The) -> dict[str, Any]:
+        return packages.shelf(the.gate, who)
+
+    @api.post("/v1/packages", status_code=201)
+    def ask_for_package(who: Who, the: The, body: PackageBody) -> dict[str, Any]:
+        asked = packages.ask(the.gate, who, body.name, body.reason, the.clock())
+        return {"name": asked["name"], "state": asked["state"], "asked_at": asked["asked_at"]}
 
 
 def _upload_routes(api: FastAPI) -> None:

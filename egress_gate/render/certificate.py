@@ -20,8 +20,10 @@ def certificate_facts(
     released_at: str,
     certified: Mapping[str, Mapping[str, Any]] | None = None,
     isolation: Mapping[str, Any] | None = None,
+    shelf: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """`versions`: dataset version id → its digest; `image`: what the sandbox ran; `certified`: what a lane adds about an output, such as a
+    """`versions`: dataset version id → its digest; `image`: what the sandbox ran; `shelf`: the approved
+    packages beside it; `certified`: what a lane adds about an output, such as a
     regression's formula. Only digests and names, no figures."""
     return {
         "format": "glovebox-release/1",
@@ -32,6 +34,7 @@ def certificate_facts(
         "sandbox": request.sandbox,
         "image": image,
         "isolation": dict(isolation) if isolation else None,
+        "shelf": dict(shelf) if shelf else None,
         "released_at": released_at,
         "lineage": [{"version": v, "sha256": versions[v]} for v in sorted(versions)],
         "checks": [{**(certified or {}).get(k.item, {}), **_check(k)} for k in checks],

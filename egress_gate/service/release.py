@@ -130,12 +130,13 @@ def _let_go(
         digests = catalogue.digests(c, versions)
         image = catalogue.image_of_sandbox(c, row.sandbox)
         isolation = sandboxes.isolation(c, row.sandbox)
+        shelf = catalogue.shelf_of_sandbox(c, row.sandbox)
         decided = requests.decision(c, row.id, row.revision)
         given = requests.reviews(c, row.id, row.revision)
         project = catalogue.state_of_project(c, row.project)
     if decided is None or not files or not may_leave(gate, row, at).allow:
         raise LostLease
-    facts = certificate_facts(row, image, checks, decided, given, digests, now, certified, isolation)
+    facts = certificate_facts(row, image, checks, decided, given, digests, now, certified, isolation, shelf)
     members = members_of(files, facts)
     statement = certificate.state(facts, members)
     with gate.store.transaction(at) as t:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -57,6 +58,16 @@ def versions_of_sandbox(c: Connection, sandbox: str | None) -> tuple[str, ...]:
 def image_of_sandbox(c: Connection, sandbox: str | None) -> str | None:
     row = c.execute(select(s.sandbox.c.image_digest).where(s.sandbox.c.id == sandbox)).first()
     return row.image_digest if row else None
+
+
+def shelf_of_sandbox(c: Connection, sandbox: str | None) -> dict[str, Any] | None:
+    """What lay on the package shelf that it saw: the edition's digest and its packages; None for none."""
+    digest = c.execute(select(s.sandbox.c.shelf).where(s.sandbox.c.id == sandbox)).scalar()
+    if digest is None:
+        return None
+    listed = c.execute(select(s.shelf_edition.c.packages).where(s.shelf_edition.c.digest == digest).limit(1)).scalar()
+    packages = [{name: one[name] for name in ("name", "version", "sha256")} for one in json.loads(listed or "[]")]
+    return {"sha256": digest, "packages": packages}
 
 
 def stewards(c: Connection, datasets: Iterable[str]) -> dict[str, tuple[str, ...]]:

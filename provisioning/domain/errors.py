@@ -8,6 +8,7 @@ Fault
     ├── NotFound              a dataset, version, project or grant that does not exist
     ├── ProjectRefused        a change that a project's state or terms do not allow
     ├── GrantRefused          a grant that may not be given or revoked so
+    ├── ShelfRefused          packages that may not lie on the shelf
     └── AccessRefused         a sandbox that may not start; carries policy's reasons
 """
 
@@ -64,6 +65,10 @@ class ProjectRefused(ProvisioningFault):
 
 class GrantRefused(ProvisioningFault):
     code = "grant-refused"
+
+
+class ShelfRefused(ProvisioningFault):
+    code = "shelf-refused"
 
 
 class AccessRefused(ProvisioningFault):

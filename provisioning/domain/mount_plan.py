@@ -44,6 +44,7 @@ class MountPlan:
     grants: tuple[int, ...] = ()
     datasets: tuple[MountedDataset, ...] = ()
     works_on: str = DATA
+    shelf: tuple[str, Path] | None = None  # digest and folder of the package shelf's edition
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:

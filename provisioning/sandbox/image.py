@@ -125,25 +125,24 @@ def wheelhouse(settings: Settings) -> Path:
     return settings.home / "wheelhouse" / key
 
 
-def fetch_wheels(settings: Settings, progress: Progress = silent) -> Path:
-    """Ensure every locked wheel for the sandbox's Python, each checked against its hash. Raises ImageFault."""
-    folder = wheelhouse(settings)
-    if (folder / "requirements.txt").exists():
-        return folder
+def download(lock: Path, into: Path, wheels: Path | None = None) -> None:
+    """Every wheel of a hash-locked file for the sandbox's Python, each checked against its hash. Raises ImageFault.
+
+    ``wheels``: a folder to take them from, with no index asked."""
     if importlib.util.find_spec("pip") is None:
         raise ImageFault(
             "The sandbox's packages were not fetched.",
             why="This Python environment has no pip.",
             do="Remove the folder .venv and run the command again: it is made anew with pip.",
         )
-    progress("fetching the sandbox's packages (hash-locked)")
-    folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--require-hashes", "--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp"]
     for option, values in (("--abi", ("cp313", "abi3", "none")), ("--platform", tuple(_platforms()))):
         command += [part for value in values for part in (option, value)]
+    if wheels is not None:
+        command += ["--no-index", "--find-links", str(wheels)]
     fetched = subprocess.run(
-        [*command, "--dest", str(folder), "--requirement", str(LOCK)], capture_output=True, text=True, check=False
+        [*command, "--dest", str(into), "--requirement", str(lock)], capture_output=True, text=True, check=False
     )
     if fetched.returncode != 0:
         raise ImageFault(
@@ -152,6 +151,16 @@ def fetch_wheels(settings: Settings, progress: Progress = silent) -> Path:
             do="Check that the Python package index can be reached, then run the command again; it continues.",
             private=fetched.stderr,
         )
+
+
+def fetch_wheels(settings: Settings, progress: Progress = silent) -> Path:
+    """Ensure every locked wheel for the sandbox's Python, each checked against its hash. Raises ImageFault."""
+    folder = wheelhouse(settings)
+    if (folder / "requirements.txt").exists():
+        return folder
+    progress("fetching the sandbox's packages (hash-locked)")
+    folder.mkdir(parents=True, exist_ok=True)
+    download(LOCK, folder)
     # Written last: its presence says that the folder is complete.
     shutil.copyfile(LOCK, folder / "requirements.txt.part")
     os.replace(folder / "requirements.txt.part", folder / "requirements.txt")

@@ -16,7 +16,7 @@ from provisioning.sandbox.facts import Fact, listed
 from provisioning.sandbox.gvisor import OWN_VIEW, observe_sentry, sentry_facts
 from provisioning.sandbox.hardening import CPU_PERIOD, OWN_KERNEL, RUNSC, Bind, HardeningProfile
 from provisioning.sandbox.kernel import Mount, Observed, observe
-from provisioning.sandbox.mounts import DATA, HOME
+from provisioning.sandbox.mounts import DATA, HOME, SHELF
 from provisioning.sandbox.privilege import Privilege
 
 # Mount points that every container has, with the kinds of file system allowed there.
@@ -29,6 +29,7 @@ _ENGINE_POINTS: dict[str, frozenset[str]] = {
 }
 _READ_ONLY_POINTS = ("/", "/sys", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 _SEALED = frozenset({"nosuid", "nodev", "noexec"})
+_SHELF_FLAGS = frozenset({"nosuid", "nodev", "nosymfollow"})  # libraries of approved packages are mapped to run
 _PRIVATE_ENVIRONMENT = ("JUPYTERHUB_", "JPY_", "OPA_", "DATABASE_URL", "DOCKER_")
 
 
@@ -235,6 +236,11 @@ def mount_facts(profile: HardeningProfile, observed: Observed, binds: Sequence[B
         if bind.target.startswith(DATA + "/"):
             yield Fact(f"{bind.target} kind", "overlay", mount.kind if mount else "absent")
             yield Fact(f"{bind.target} read-only", "yes", _yes(mount, read_only=True))
+        elif bind.target == SHELF and not bind.read_only:
+            yield Fact(f"{SHELF} kind", "overlay", mount.kind if mount else "absent")
+            yield Fact(f"{SHELF} read-only", "yes", _yes(mount, read_only=True))
+            missing = _SHELF_FLAGS - (mount.flags if mount else frozenset())
+            yield Fact(f"{SHELF} flags missing", "none", listed(missing))
         elif bind.read_only:
             yield Fact(f"{bind.target} read-only", "yes", _yes(mount, read_only=True))
         else:

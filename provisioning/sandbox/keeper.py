@@ -224,6 +224,7 @@ class Keeper:
             home_image=home_image(self.settings, plan.person, plan.project),
             home_bytes=self.settings.sandbox.home_bytes,
             datasets={each.name: self._folder(each, sandbox_id) for each in plan.datasets},
+            shelf=plan.shelf[1] if plan.shelf else None,
         )
 
     def _folder(self, dataset: MountedDataset, sandbox_id: str) -> Path:

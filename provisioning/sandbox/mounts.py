@@ -39,6 +39,7 @@ SERVE = "/run/glovebox/serve"
 INNER = "/run/glovebox/inner"
 DATA = "/data"
 HOME = "/home/analyst"
+SHELF = "/opt/shelf"
 HOME_INODES = 65536
 _ID = re.compile(r"[0-9a-f]{8,64}")
 _DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -77,19 +78,24 @@ class Folders:
         return self.root / "home"
 
     @property
+    def shelf(self) -> Path:
+        return self.root / "shelf"
+
+    @property
     def empty(self) -> Path:
         return self.root / "empty"
 
 
 @dataclass(frozen=True)
 class MountOrder:
-    """What to mount for one sandbox. ``datasets``: dataset name to the version's folder on the host."""
+    """What to mount for one sandbox. ``datasets``: dataset name to the version's folder on the host. ``shelf``: the packages' folder."""
 
     sandbox_id: str
     uid: int
     home_image: Path
     home_bytes: int
     datasets: Mapping[str, Path] = field(default_factory=dict)
+    shelf: Path | None = None
 
     def __post_init__(self) -> None:
         for name in self.datasets:
@@ -128,6 +134,8 @@ class SandboxMounts:
         folders = Folders.of(self._settings, order.sandbox_id)
         # Already read-only at the source: asked for again by the engine, the other flags of the mount would be dropped.
         data = [Bind(str(folders.data / name), f"{DATA}/{name}", read_only=False) for name in sorted(order.datasets)]
+        if order.shelf is not None:
+            data.append(Bind(str(folders.shelf), SHELF, read_only=False))
         return [
             Bind(str(folders.serve), SERVE, read_only=False),
             Bind(str(folders.inner), INNER, read_only=True),
@@ -160,6 +168,8 @@ class SandboxMounts:
             shown(path)
         for name in order.datasets:
             shown(folders.data / name)
+        if order.shelf is not None:
+            shown(folders.shelf)
 
     def _mount(self, folders: Folders, order: MountOrder) -> None:
         present = set(mounts_below(folders.root))
@@ -175,6 +185,8 @@ class SandboxMounts:
         for name, source in sorted(order.datasets.items()):
             if folders.data / name not in present:
                 script.append(overlay_command(source, folders.empty, folders.data / name))
+        if order.shelf is not None and folders.shelf not in present:
+            script.append(overlay_command(order.shelf, folders.empty, folders.shelf, programs=True))
         if script:
             self._privilege.shell("\n".join(script))
 
@@ -184,10 +196,13 @@ def mount_command(kind: str, options: str, source: str, target: Path) -> str:
     return shlex.join(["mount", "-t", kind, "-o", options, "--", source, str(target)])
 
 
-def overlay_command(source: Path, empty: Path, target: Path) -> str:
-    """Layers are named by descriptor: a host path would stand in the sandbox's list and may hold any sign."""
+def overlay_command(source: Path, empty: Path, target: Path, *, programs: bool = False) -> str:
+    """Layers are named by descriptor: a host path would stand in the sandbox's list and may hold any sign.
+
+    ``programs``: libraries in it may be mapped to run, as those of approved packages are."""
     opened = f"exec 8<{shlex.quote(str(source))} 9<{shlex.quote(str(empty))}"
-    options = f"ro,{SEALED},lowerdir=/proc/self/fd/8:/proc/self/fd/9"
+    sealed = SEALED.replace(",noexec", "") if programs else SEALED
+    options = f"ro,{sealed},lowerdir=/proc/self/fd/8:/proc/self/fd/9"
     return f"{opened}\n{mount_command('overlay', options, 'overlay', target)}\nexec 8<&- 9<&-"
 
 

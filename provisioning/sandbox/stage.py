@@ -3,6 +3,7 @@
     <run>/sandboxes/<id>/stage/     a shared tmpfs of the host's; what is mounted below it later appears inside
         home/                       bound to /home/analyst: the ext4 home comes here, shown with the sandbox's number
         data/                       bound read-only to /data: one overlay per dataset comes here
+        shelf/                      bound read-only to /opt/shelf: the approved packages come here, if there are any
 
 A waiting sandbox has a number of its own, not a person's. Files of the home keep the person's number on disk and are shown
 with the sandbox's by an id-mapped mount.
@@ -20,6 +21,7 @@ from provisioning.sandbox.mounts import (
     INNER,
     SEALED,
     SERVE,
+    SHELF,
     Folders,
     MountOrder,
     ensure_home,
@@ -58,7 +60,7 @@ class StageMounts:
             quoted(["mount", "--make-shared", str(stage)]),
         ]
         self._privilege.shell("\n".join(script))
-        for name in ("home", "data"):
+        for name in ("home", "data", "shelf"):
             shown(stage / name)
         return self.binds(sandbox_id)
 
@@ -70,6 +72,7 @@ class StageMounts:
             Bind(str(folders.inner), INNER, read_only=True),
             Bind(str(stage / "home"), HOME, read_only=False, slave=True),
             Bind(str(stage / "data"), DATA, read_only=True, slave=True),
+            Bind(str(stage / "shelf"), SHELF, read_only=True, slave=True),
         ]
 
     def fill(self, order: MountOrder, shown_uid: int) -> list[Bind]:
@@ -85,6 +88,12 @@ class StageMounts:
         for name, source in sorted(order.datasets.items()):
             shown(stage / "data" / name)
             script.append(overlay_command(source, folders.empty, stage / "data" / name))
+        appeared = [
+            Bind(str(stage / "data" / name), f"{DATA}/{name}", read_only=False) for name in sorted(order.datasets)
+        ]
+        if order.shelf is not None:
+            script.append(overlay_command(order.shelf, folders.empty, stage / "shelf", programs=True))
+            appeared.append(Bind(str(stage / "shelf"), SHELF, read_only=False))
         with only_user_of(order.home_image):
             self._privilege.shell("\n".join(script))
-        return [Bind(str(stage / "data" / name), f"{DATA}/{name}", read_only=False) for name in sorted(order.datasets)]
+        return appeared

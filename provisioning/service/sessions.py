@@ -26,6 +26,7 @@ from provisioning.domain.grant import Grant
 from provisioning.domain.mount_plan import DATA, TWIN, MountedDataset, MountPlan
 from provisioning.domain.people import next_uid
 from provisioning.domain.project import Project, ProjectState
+from provisioning.service import shelf
 from provisioning.store import catalogue
 from provisioning.store.projects import grants_of, project, projects_of
 from store import schema as s
@@ -115,6 +116,7 @@ def plan_session(
         raise _refused(db, person, project, verdict.reasons, at)
     with db.read() as c:
         mounted = _mounts(c, settings, project, verdict.grants, works_on)
+        packages = shelf.folder_of(c, settings)
     return MountPlan(
         person=person,
         uid=_uid(db, person, at),
@@ -125,6 +127,7 @@ def plan_session(
         grants=verdict.grants,
         datasets=mounted,
         works_on=works_on,
+        shelf=packages,
     )
 
 
@@ -152,6 +155,7 @@ def sandbox_started(
         "versions": json.dumps(versions),
         "proof": json.dumps(proof, sort_keys=True),
         "started_at": stamp(at),
+        "shelf": plan.shelf[0] if plan.shelf else None,
     }
     subject = {"sandbox": sandbox_id, "person": plan.person, "project": plan.project}
     facts = {
@@ -162,6 +166,7 @@ def sandbox_started(
         "works_on": plan.works_on,
         "image": image_digest,
         "server_name": server_name,
+        "shelf": plan.shelf[0] if plan.shelf else None,
         "proof": _evidence(proof),
     }
     with db.transaction(at) as t:

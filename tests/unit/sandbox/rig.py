@@ -63,6 +63,7 @@ class Plan:
     limits: dict[str, Any] = field(default_factory=dict)
     grants: tuple[int, ...] = (1,)
     works_on: str = "data"
+    shelf: tuple[str, Path] | None = None
 
 
 @dataclass

@@ -20,6 +20,7 @@ from glovebox.errors import GateUnreachable, GloveboxError, Refused, show_plainl
 from glovebox.figure import figure
 from glovebox.regression import logit, ols, poisson
 from glovebox.release import preview, release, request, requests
+from glovebox.shelf import ask_for_package, packages
 from glovebox.tables import connection, sql, tables
 
 show_plainly()
@@ -28,12 +29,14 @@ __all__ = [
     "GateUnreachable",
     "GloveboxError",
     "Refused",
+    "ask_for_package",
     "connection",
     "crosstab",
     "figure",
     "groupby",
     "logit",
     "ols",
+    "packages",
     "pivot_table",
     "poisson",
     "preview",
