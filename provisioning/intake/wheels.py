@@ -26,9 +26,12 @@ MOST_RATIO = 1000  # a file that unpacks to more than this many times its packed
 _CHUNK = 1024**2
 _TEXT = "py pyi txt md rst json jsonl toml yaml yml cfg ini csv tsv typed xml html htm css js mjs map svg tmpl jinja jinja2 j2 po pot"
 _SOURCE = "c h cc cpp hpp hh cu cuh pxd pyx pxi f f90 pyf tp rs lark g4 in inc mplstyle mk build"
-_DATA = "orig tpl lua xrc a pc fits orc cmake cff s r crt key tab zi sum sha256sum lzma gzip sh unicode jupyterlab-workspace"
-_BINARY = "png gif jpg jpeg ico ttf otf woff woff2 eot npy npz gz bz2 xz zip mo dat bin pdf ipynb parquet feather pickle pkl afm pem"
-ALLOWED = frozenset(f"{_TEXT} {_SOURCE} {_DATA} {_BINARY}".split())
+_DATA = (
+    "orig tpl lua xrc a pc fits orc cmake cff s r crt key tab zi sum sha256sum lzma gzip sh pickle pkl afm pem unicode"
+)
+_MORE = "jupyterlab-workspace lock template f95 arff asc dta z mat sav"
+_BINARY = "png gif jpg jpeg ico ttf otf woff woff2 eot npy npz gz bz2 xz zip mo dat bin pdf ipynb parquet feather"
+ALLOWED = frozenset(f"{_TEXT} {_SOURCE} {_DATA} {_MORE} {_BINARY}".split())
 STARTS = frozenset({"sitecustomize", "usercustomize"})
 _UNLISTED = frozenset({"RECORD", "RECORD.jws", "RECORD.p7s"})
 _ELF = b"\x7fELF"
@@ -136,7 +139,7 @@ def _names(files: list[zipfile.ZipInfo]) -> Iterator[str]:
         top = path.parts[0].split(".")[0]
         if path.suffix == ".pth" or path.suffix == ".egg-link":
             yield f"{_shown(each.filename)} would run at Python's start"
-        if path.stem.split(".")[0] in STARTS and len(path.parts) <= 2:
+        if top in STARTS:
             yield f"{_shown(each.filename)} would run at Python's start"
         if top in sys.stdlib_module_names and not path.parts[0].endswith(".dist-info"):
             yield f"{_shown(each.filename)} takes the name of a module of Python's own"

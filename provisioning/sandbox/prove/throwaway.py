@@ -56,6 +56,7 @@ class Visit:
     view: str = "blind"
     limits: dict[str, Any] = field(default_factory=dict)
     grants: tuple[int, ...] = ()
+    shelf: tuple[str, Path] | None = None
 
 
 class NoRecord:
