@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -366,6 +367,28 @@ release_size = Table(
     Column("versions", Text, nullable=False),  # JSON list: the item's lineage
     Column("cells", BigInteger, nullable=False),  # figures in it; 0 for what is no table
     Column("bytes", BigInteger, nullable=False),
+)
+released_protection = Table(
+    "released_protection",
+    metadata,
+    Column("release", Serial, ForeignKey("release.id"), primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("method", Text, nullable=False),  # round | noise; what was only suppressed has no row here
+    Column("facts", Text, nullable=False),  # canonical JSON: base, or epsilon, delta and bounds
+)
+privacy_charge = Table(
+    "privacy_charge",
+    metadata,
+    Column("release", Serial, ForeignKey("release.id"), primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("version", Text, primary_key=True),  # the budget is per dataset version and project
+    Column("project", Text, nullable=False),
+    Column("canonical_sql", Text, nullable=False),
+    Column("facts", Text, nullable=False),  # the protection, as in released_protection
+    Column("epsilon", Float, nullable=False),
+    Column("answer", Text, nullable=False),  # sha256 of the assessment: the same question gets the same answer
+    Index("privacy_charge_budget", "version", "project"),
+    Index("privacy_charge_answer", "answer"),
 )
 download = Table(
     "download",

@@ -57,6 +57,15 @@ class PackageBody(Strict):
     reason: str = Field(max_length=500)
 
 
+class Protection(Strict):
+    """How a table is to be protected where suppression is not wanted: counts rounded, or noise added. Policy's own is the least."""
+
+    method: Literal["suppress", "round", "noise"]
+    base: int | None = None
+    epsilon: float | None = None
+    bounds: dict[str, tuple[float, float]] | None = Field(default=None, max_length=20)
+
+
 class ItemBody(Strict):
     name: str
     kind: Literal["table", "file", "figure", "regression"] = "table"
@@ -66,6 +75,7 @@ class ItemBody(Strict):
     formula: str | None = None
     family: Literal["ols", "logit", "poisson"] | None = None
     spec: dict[str, Any] | None = None
+    protection: Protection | None = None
 
 
 class RequestBody(Strict):
@@ -77,6 +87,7 @@ class RequestBody(Strict):
 
 class PreviewBody(Strict):
     sql: str
+    protection: Protection | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,7 @@ def _session_routes(api: FastAPI) -> None:
 
     @api.post("/v1/preview")
     def would_be_suppressed(who: Who, the: The, body: PreviewBody) -> dict[str, Any]:
-        return preview(the.gate, who, body.sql, the.clock())
+        return preview(the.gate, who, body.sql, the.clock(), _protection(body.protection))
 
 
 def _request_routes(api: FastAPI) -> None:
@@ -203,16 +214,23 @@ def draft_of(gate: Gate, body: RequestBody) -> Draft:
 
 
 def _item(gate: Gate, body: ItemBody) -> Item:
+    how = _protection(body.protection)
     if body.kind == "file":
-        return Item(body.name, Kind.FILE, None, body.upload)
+        return Item(body.name, Kind.FILE, None, body.upload, how)
     if body.kind == "regression":
-        return Item(body.name, Kind.REGRESSION, body.sql, None, {"formula": body.formula, "family": body.family})
+        asked = {"formula": body.formula, "family": body.family, **how}
+        return Item(body.name, Kind.REGRESSION, body.sql, None, asked)
     if body.kind == "figure":
-        return Item(body.name, Kind.FIGURE, body.sql, None, {"spec": body.spec})
+        return Item(body.name, Kind.FIGURE, body.sql, None, {"spec": body.spec, **how})
     if body.expected is None:
-        return Item(body.name, Kind.TABLE, body.sql)
+        return Item(body.name, Kind.TABLE, body.sql, None, how)
     figures = json.dumps(body.expected.model_dump(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return Item(body.name, Kind.TABLE, body.sql, gate.blobs.put(figures.encode()))
+    return Item(body.name, Kind.TABLE, body.sql, gate.blobs.put(figures.encode()), how)
+
+
+def _protection(asked: Protection | None) -> dict[str, Any]:
+    """As an item declares it: only what was said."""
+    return {} if asked is None else {"protection": asked.model_dump(exclude_none=True, mode="json")}
 
 
 def _limit(scope: Any) -> int:

@@ -14,6 +14,7 @@ from egress_gate.store.requests import RequestRow
 
 ASKED = (Kind.TABLE, Kind.FIGURE, Kind.REGRESSION)  # what the form offers; files come from inside, by glovebox.release
 MOST = 20
+ROUND, NOISE = '{"method": "round"}', '{"method": "noise"}'  # what the form offers besides policy's own protection
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,20 @@ class Output:
     formula: str = ""
     family: str = "ols"
     spec: str = ""
+    protection: str = ""  # JSON, as an item declares it; nothing for policy's own
     kept: Item | None = None
 
     def item(self) -> Item:
-        """Raises ValueError for a specification that is no JSON object."""
+        """Raises ValueError for a specification or a protection that is no JSON object."""
         if self.kept is not None:
             return self.kept
         name, sql = self.name.strip(), self.sql.strip()
         if self.kind is Kind.REGRESSION:
             return Item(name, self.kind, sql, None, {"formula": self.formula.strip(), "family": self.family})
+        how = {"protection": _object(self.protection)} if self.protection else {}
         if self.kind is Kind.FIGURE:
-            return Item(name, self.kind, sql, None, {"spec": _object(self.spec)})
-        return Item(name, Kind.TABLE, sql)
+            return Item(name, self.kind, sql, None, {"spec": _object(self.spec), **how})
+        return Item(name, Kind.TABLE, sql, None, how)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def form_from(fields: Mapping[str, Any], kept: tuple[Item, ...] = ()) -> AskForm
                 text(f"formula.{index}"),
                 text(f"family.{index}") if text(f"family.{index}") in FAMILIES else FAMILIES[0],
                 text(f"spec.{index}"),
+                text(f"protection.{index}"),
             )
         )
     words = (text("sandbox"), text("title"), text("purpose"), text("context"))
@@ -105,7 +109,7 @@ def form_of(row: RequestRow, items: tuple[Item, ...]) -> AskForm:
 
 
 def _output(item: Item) -> Output:
-    spec = item.declared.get("spec")
+    spec, how = item.declared.get("spec"), item.declared.get("protection")
     return Output(
         item.kind,
         item.name,
@@ -113,6 +117,7 @@ def _output(item: Item) -> Output:
         str(item.declared.get("formula") or ""),
         str(item.declared.get("family") or FAMILIES[0]),
         json.dumps(spec, indent=1, ensure_ascii=False) if spec is not None else "",
+        json.dumps(how, ensure_ascii=False) if how is not None else "",
         None if item.kind in ASKED else item,
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from egress_gate.desk.ask_form import ASKED, MOST, AskForm, form_from, form_of
+from egress_gate.desk.ask_form import ASKED, MOST, NOISE, ROUND, AskForm, form_from, form_of
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
 from egress_gate.desk.json_api import Name, number_of
 from egress_gate.desk.rendering import render
@@ -201,4 +201,5 @@ def _page(
         kinds=ASKED,
         families=FAMILIES,
         most=MOST,
+        ways=(ROUND, NOISE),
     )

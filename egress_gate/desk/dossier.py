@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -48,6 +48,7 @@ class CellRow:
     contributors: int
     findings: tuple[str, ...]
     suppressed: str | None
+    leaving: tuple[str, ...] | None = None  # the figures that leave; None when the row is left out
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class TableView:
     suppressed: int
     audit_verdict: str
     audit: tuple[Mapping[str, Any], ...]
+    protection: Mapping[str, Any] = field(default_factory=dict)  # where figures were rounded or given noise
 
 
 @dataclass(frozen=True)
@@ -348,6 +350,7 @@ def _table_view(made: Mapping[str, Any]) -> TableView:
             contributors=cell["contributors"],
             findings=tuple(cell["findings"]),
             suppressed=cell["suppressed"],
+            leaving=_leaving(cell, values),
         )
         for cell in ordered[:SHOWN_ROWS]
     )
@@ -356,10 +359,19 @@ def _table_view(made: Mapping[str, Any]) -> TableView:
         values=values,
         rows=rows,
         total_rows=len(cells),
-        suppressed=sum(cell["suppressed"] is not None for cell in cells),
+        suppressed=sum(_leaving(cell, values) is None for cell in cells),
         audit_verdict=made["audit"]["verdict"],
         audit=tuple(made["audit"]["findings"]),
+        protection=made.get("protection") or {},
     )
+
+
+def _leaving(cell: Mapping[str, Any], values: Sequence[str]) -> tuple[str, ...] | None:
+    """The row as it leaves: its own figures, or the rounded or noisy ones where the table has such."""
+    figures = cell.get("released", cell["values"])
+    if cell["suppressed"] is not None or figures is None:
+        return None
+    return tuple(value_text(figures.get(v)) for v in values)
 
 
 def _unremarkable(cell: Mapping[str, Any]) -> bool:
@@ -444,8 +456,8 @@ def _protected_json(table: TableView | None) -> dict[str, Any]:
     if table is None:
         return {"suppressed": [], "rows": []}
     return {
-        "suppressed": [dict(zip(table.keys, r.keys, strict=True)) for r in table.rows if r.suppressed],
-        "rows": [{"key": list(r.keys), "values": None if r.suppressed else list(r.values)} for r in table.rows],
+        "suppressed": [dict(zip(table.keys, r.keys, strict=True)) for r in table.rows if r.leaving is None],
+        "rows": [{"key": list(r.keys), "values": None if r.leaving is None else list(r.leaving)} for r in table.rows],
     }
 
 

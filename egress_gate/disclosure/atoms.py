@@ -240,16 +240,23 @@ class Grid:
     keys: tuple[tuple[tuple[Any, ...], ...], ...]
 
     def published(
-        self, release: int, name: str, suppressed: Sequence[Mapping[str, Any]] = (), rounding_base: int | None = None
+        self,
+        release: int,
+        name: str,
+        suppressed: Sequence[Mapping[str, Any]] = (),
+        rounding_base: int | None = None,
+        *,
+        controlled: bool = False,
     ) -> PublishedTable:
         """Release number `release` (as in `plan.releases`) as what its readers know. A key in `suppressed` maps each key
-        name to its value, None for the total over it."""
+        name to its value, None for the total over it. `rounding_base`: figures to the nearest multiple, or `controlled` to either
+        neighbour."""
         derivation = self.plan.derivations[self.plan.releases.index(release)]
         layers: dict[str, list[Layer]] = {}
         for number, one in enumerate(self.plan.slices):
             if one.release == release:
                 for chosen in derivation.grouping_sets:
-                    layer = self._layer(number, derivation, chosen, suppressed, rounding_base)
+                    layer = self._layer(number, derivation, chosen, suppressed, (rounding_base, controlled))
                     layers.setdefault(one.quantity, []).append(layer)
         return PublishedTable(name, layers)
 
@@ -259,7 +266,7 @@ class Grid:
         derivation: Derivation,
         chosen: frozenset[str],
         suppressed: Sequence[Mapping[str, Any]],
-        base: int | None,
+        rounding: tuple[int | None, bool],
     ) -> Layer:
         """One grouping set of one slice: cells, their true figures, and what of them is known."""
         one = self.plan.slices[number]
@@ -274,15 +281,27 @@ class Grid:
         truth = self.atoms.count if one.quantity == COUNT else self.atoms.measures[one.quantity].total
         value = np.bincount(cell_of[inside], weights=truth[inside], minlength=len(groups)).astype(np.float64)
         hidden = _hidden(groups, [names[j] for j in kept], names, suppressed)
-        low, high = _known(value, rows, hidden, base, one)
+        low, high = _known(value, rows, hidden, rounding, one)
         labels = tuple(", ".join(f"{names[j]} = {v}" for j, v in zip(kept, key, strict=True)) for key in groups)
         return Layer(cell_of, low, high, labels)
 
 
-def _known(value: Floats, rows: Floats, hidden: Floats, base: int | None, one: Slice) -> tuple[Floats, Floats]:
-    """Interval of each cell: exact, rounded, present only, hidden; an absent group is a published zero."""
+def _known(
+    value: Floats, rows: Floats, hidden: Floats, rounding: tuple[int | None, bool], one: Slice
+) -> tuple[Floats, Floats]:
+    """Interval of each cell: exact, rounded, present only, hidden; an absent group is a published zero.
+
+    With controlled rounding the reader sees the multiple below or above and knows less than a base either side of it. Which of the
+    two left is not remembered, so the audit grants the reader what both have in common: between the neighbours.
+    """
+    base, controlled = rounding
     low, high = value.copy(), value.copy()
-    if base:
+    if base and controlled:
+        whole = value % base == 0
+        low = np.where(whole, value - base + 1, np.floor(value / base) * base)
+        high = np.where(whole, value + base - 1, np.ceil(value / base) * base)
+        low = np.maximum(low, 0.0)
+    elif base:
         middle = np.floor(value / base + 0.5) * base
         low, high = np.minimum(middle - base / 2, value), np.maximum(middle + base / 2, value)
         if one.quantity == COUNT:  # a whole number, and none below nothing
@@ -293,6 +312,8 @@ def _known(value: Floats, rows: Floats, hidden: Floats, base: int | None, one: S
     low[unknown], high[unknown] = -np.inf, np.inf
     absent = (rows == 0) & ~unknown
     low[absent] = high[absent] = 0.0
+    if base and controlled:  # a row rounded to nothing is left out too, so an absent one can hold somebody
+        high[absent] = base - 1.0
     return low, high
 
 

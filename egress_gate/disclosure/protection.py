@@ -67,7 +67,7 @@ def protect_table(
     if not primary.any():
         kinds = tuple("secondary" if one else None for one in apart)
         return Protection(kinds, safe=True, optimal=True)
-    equations = grouping_equations([_key(cell) for cell in table.cells], _TOTAL)
+    equations = table_equations(table)
     suppressed, safe, optimal = primary | apart, True, True
     for _ in range(2):  # a second round, because a later quantity may have hidden what an earlier one leaned on
         before = suppressed.copy()
@@ -83,6 +83,23 @@ def protect_table(
             break
     marks = tuple("primary" if p else "secondary" if s else None for p, s in zip(primary, suppressed, strict=True))
     return Protection(marks, safe, optimal)
+
+
+def table_equations(table: Tabulation) -> list[dict[int, float]]:
+    """The table's margins as equations between cell numbers; whether a column fulfils them is another question."""
+    return grouping_equations([_key(cell) for cell in table.cells], _TOTAL)
+
+
+def holding(
+    equations: Sequence[Mapping[int, float]], values: Sequence[float] | np.ndarray
+) -> list[Mapping[int, float]]:
+    """The equations that hold for a column: people who stand in several categories do not add up."""
+    return [
+        e
+        for e in equations
+        if abs(sum(c * values[i] for i, c in e.items()))
+        <= 1e-6 * max(1.0, sum(abs(c * values[i]) for i, c in e.items()))
+    ]
 
 
 def _key(cell: Cell) -> tuple[object, ...]:
@@ -132,19 +149,12 @@ def _linear(
     table: Tabulation,
 ) -> LinearTable:
     """The quantity with the equations that hold for it: people who stand in several categories do not add up."""
-    size = np.abs(quantity.values)
-    holding = [
-        e
-        for e in equations
-        if abs(sum(c * quantity.values[i] for i, c in e.items()))
-        <= 1e-6 * max(1.0, sum(abs(c) * size[i] for i, c in e.items()))
-    ]
     lower = np.where(suppressed & ~primary, 0.0, [level.lower for level in quantity.levels])
     upper = np.where(suppressed & ~primary, 0.0, [level.upper for level in quantity.levels])
     negative = bool((quantity.values < 0).any())
     return from_equations(
         quantity.values,
-        holding,
+        holding(equations, quantity.values),
         Levels(
             primary=suppressed,
             lower=lower if negative else np.minimum(lower, np.maximum(quantity.values, 0.0)),

@@ -33,6 +33,8 @@ UPLOADED = frozenset({Kind.FILE})
 
 # kinds that the gate computes from the registered data, so that a query comes with them
 DERIVED = frozenset({Kind.TABLE, Kind.FIGURE, Kind.REGRESSION})
+# kinds that are a table, or drawn from one
+TABULAR = frozenset({Kind.TABLE, Kind.FIGURE})
 FAMILIES = ("ols", "logit", "poisson")
 
 
@@ -66,6 +68,12 @@ def checked_item(item: Item) -> Item:
         )
     if item.kind in DERIVED:
         _require_sql(item)
+    if item.kind not in TABULAR and "protection" in item.declared:
+        raise ItemRefused(
+            f"The {item.kind.value} {item.name} cannot be rounded or given noise.",
+            why="That is done to tables and to figures over tables.",
+            do="Leave the protection out.",
+        )
     if item.kind is Kind.REGRESSION:
         _require_formula(item)
     if item.kind is Kind.FIGURE:

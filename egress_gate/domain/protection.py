@@ -21,6 +21,8 @@ class Method(StrEnum):
 
 STRICTNESS = (Method.SUPPRESS, Method.ROUND, Method.NOISE)
 LARGEST_BASE = 1000
+DIGITS = 2  # of a number that an analyst chooses: it leaves with the certificate, so it must not carry a figure out
+MOST_BOUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def asked_protection(declared: Mapping[str, Any]) -> Protection | None:
         raise _refused("it is not of a known form") from broken
     if unknown:
         raise _refused(f"it has an unknown part, {sorted(unknown)[0]}")
+    if len(made.bounds) > MOST_BOUNDS:
+        raise _refused(f"it bounds more than {MOST_BOUNDS} columns")
     if made.base is not None and made.method is not Method.ROUND:
         raise _refused("a base is for rounding")
     if (made.epsilon is not None or made.bounds) and made.method is not Method.NOISE:
@@ -90,6 +94,19 @@ def chosen_protection(declared: Mapping[str, Any], parameters: Mapping[str, Any]
     return SUPPRESS
 
 
+def certified(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """`Protection.facts` for what is signed, which holds no fractions: they are written as text."""
+    return {name: _text(value) for name, value in facts.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return {name: _text(inner) for name, inner in value.items()}
+    return [_text(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def _whole(raw: Any) -> int:
     if isinstance(raw, bool) or not isinstance(raw, int) or not 2 <= raw <= LARGEST_BASE:
         raise ValueError(raw)
@@ -99,22 +116,29 @@ def _whole(raw: Any) -> int:
 def _positive(raw: Any) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 < raw <= 100:
         raise ValueError(raw)
-    return float(raw)
+    return _plain(float(raw))
+
+
+def _plain(number: float) -> float:
+    """Raises ValueError for a number of more than a few digits."""
+    if float(f"{number:.{DIGITS}g}") != number:
+        raise ValueError(number)
+    return number
 
 
 def _ends(raw: Any) -> tuple[float, float]:
     low, high = raw
     for end in (low, high):
-        if isinstance(end, bool) or not isinstance(end, int | float) or not abs(end) < 1e15:
+        if isinstance(end, bool) or not isinstance(end, int | float) or not abs(end) <= 1e15:
             raise ValueError(raw)
     if not low < high:
         raise ValueError(raw)
-    return float(low), float(high)
+    return _plain(float(low)), _plain(float(high))
 
 
 def _refused(why: str) -> ItemRefused:
     return ItemRefused(
         "The protection that was asked for cannot be given.",
         why=f"What was written for it was not understood or not allowed: {why}.",
-        do='Write {"method": "round"}, {"method": "noise", "bounds": {"column": [low, high]}}, or leave it out.',
+        do='Write {"method": "round"} or {"method": "noise", "bounds": {"column": [low, high]}}, with numbers of two digits; or nothing.',
     )

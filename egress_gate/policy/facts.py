@@ -37,6 +37,14 @@ class JudgedItem:
     completed: bool
     protected: bool
     canonical_sql: str | None = None
+    protection: Mapping[str, Any] | None = None  # how it is altered, and what of the privacy budget is spent
+
+    def costs(self) -> dict[str, float]:
+        """Epsilon by dataset version that this item will be charged when it leaves."""
+        told = self.protection or {}
+        if told.get("method") != "noise" or told.get("repeated"):
+            return {}
+        return {charge["version"]: float(told["epsilon"]) for charge in told["spent"]}
 
     def facts(self) -> dict[str, Any]:
         made: dict[str, Any] = {
@@ -49,6 +57,8 @@ class JudgedItem:
         }
         if self.item.kind in DERIVED:
             made["sql"] = self.canonical_sql or self.item.sql
+        if self.protection is not None:
+            made["protection"] = dict(self.protection)
         return made
 
 

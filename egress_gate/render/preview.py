@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from egress_gate.domain.protection import Method
 from egress_gate.service.ports import Assessment
 
 
 def assessment_json(made: Assessment) -> dict[str, Any]:
     """Everything the check established, for the blob store. No timings, so that the same input has the same digest."""
+    altered = made.protection.method is not Method.SUPPRESS
     return {
         "format": "glovebox-assessment/1",
+        **({"protection": made.protection.facts()} if altered else {}),
         "canonical_sql": made.canonical_sql,
         "keys": list(made.keys),
         "values": list(made.values),
@@ -21,6 +24,7 @@ def assessment_json(made: Assessment) -> dict[str, Any]:
                 "contributors": c.contributors,
                 "findings": list(c.findings),
                 "suppressed": c.suppressed,
+                **({"released": None if c.released is None else dict(c.released)} if altered else {}),
             }
             for c in made.cells
         ],
@@ -42,8 +46,12 @@ def assessment_json(made: Assessment) -> dict[str, Any]:
 
 
 def author_preview(made: Assessment) -> dict[str, Any]:
-    """What would be suppressed, without any figure: keys and a mark, rules and counts."""
+    """What would be suppressed, without any figure: keys and a mark, rules and counts.
+
+    Of a rounded table or one with noise no row is marked: which rows are left out follows from the figures.
+    """
     return {
+        "protection": made.protection.facts(),
         "keys": list(made.keys),
         "values": list(made.values),
         "cells": [{"key": dict(c.key), "suppressed": c.suppressed} for c in made.cells],

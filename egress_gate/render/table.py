@@ -36,6 +36,7 @@ class CanonicalTable:
     keys: tuple[str, ...]
     values: tuple[str, ...]
     rows: tuple[Row, ...]
+    protection: Mapping[str, Any] | None = None  # how its figures were altered, if they were
 
     @property
     def header(self) -> list[str]:
@@ -131,11 +132,19 @@ def plain_text(text: str) -> str:
 
 
 def table_from_assessment(assessment: Mapping[str, Any]) -> CanonicalTable:
-    """The protected table in a stored assessment. A suppressed cell's values are not copied at all."""
+    """The protected table in a stored assessment. A suppressed cell's values are not copied at all.
+
+    Of a table that was rounded or given noise, only the altered figures are read; a row without any is left out like an empty
+    group, and not remembered as suppressed, because the reader knows that it is small.
+    """
     keys, values = tuple(assessment["keys"]), tuple(assessment["values"])
+    protection = assessment.get("protection")
     rows = []
     for cell in assessment["cells"]:
         hidden = cell["suppressed"] is not None
-        shown = tuple(None if hidden else cell["values"].get(v) for v in values)
+        figures = cell["released"] if protection is not None else cell["values"]
+        if figures is None:
+            continue
+        shown = tuple(None if hidden else figures[v] if protection is not None else figures.get(v) for v in values)
         rows.append(Row(dict(cell["key"]), shown, hidden))
-    return CanonicalTable(keys, values, tuple(rows))
+    return CanonicalTable(keys, values, tuple(rows), protection)

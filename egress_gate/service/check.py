@@ -13,13 +13,14 @@ from typing import Any
 
 from egress_gate.domain.decision import VERB_FOR, Verdict, verdict_from
 from egress_gate.domain.finding import Severity
-from egress_gate.domain.item import Item, Kind
+from egress_gate.domain.item import TABULAR, Item, Kind
+from egress_gate.domain.protection import Method, chosen_protection
 from egress_gate.domain.request import Party, State, Verb, move
 from egress_gate.policy.facts import decision_input, parameters_input
 from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import Checked, LaneContext, lane_of
-from egress_gate.service.ports import EarlierTable, Question, SourceTable, sealed
+from egress_gate.service.ports import Assessment, EarlierTable, Question, SourceTable, sealed
 from egress_gate.service.risk import risk_of
 from egress_gate.store import catalogue, releases, requests
 from egress_gate.store.requests import DecisionRow, RequestRow, canonical
@@ -155,17 +156,26 @@ def _check_items(
     made: list[Checked] = []
     before = list(earlier)
     withheld = _withheld(gate, wanted, sources, parameters)
+    spending: dict[str, float] = {}
     for item in wanted:
-        context = LaneContext(tuple(sources), parameters, tuple(before), at, withheld)
+        context = LaneContext(tuple(sources), parameters, tuple(before), at, row.project, withheld, dict(spending))
         one = lane_of(item.kind).check(gate, item, context)
         made.append(one)
+        for version, epsilon in one.judged.costs().items():
+            spending[version] = spending.get(version, 0.0) + epsilon
         if one.assessment is not None:
             table = one.assessment
             hidden = tuple(dict(c.key) for c in table.cells if c.suppressed is not None)
-            before.append(
-                EarlierTable(0, row.id, item.name, table.canonical_sql, hidden, table.rounding_base, table.versions)
-            )
+            before.append(_leaving_before(row, item, table, hidden))
     return made
+
+
+def _leaving_before(
+    row: RequestRow, item: Item, table: Assessment, hidden: tuple[Mapping[str, Any], ...]
+) -> EarlierTable:
+    """A table of the same request as the tables after it must see it: as released."""
+    method, base = table.protection.method.value, table.rounding_base
+    return EarlierTable(0, row.id, item.name, table.canonical_sql, hidden, base, table.versions, method)
 
 
 def _withheld(
@@ -174,7 +184,9 @@ def _withheld(
     """The tables of the request leave together, so they are protected together. Raises RecomputerAway."""
     if parameters.get("protect") is not True:
         return {}
-    tables = [i for i in wanted if i.kind in (Kind.TABLE, Kind.FIGURE)]
+    tables = [
+        i for i in wanted if i.kind in TABULAR and chosen_protection(i.declared, parameters).method is Method.SUPPRESS
+    ]
     return gate.recomputer.together([Question(i.name, i.sql or "", tuple(sources), parameters) for i in tables])
 
 

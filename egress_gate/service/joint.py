@@ -59,11 +59,14 @@ def joint_audit(
     rules: Parameters,
     universe: Universe,
     rounding_base: int | None = None,
+    *,
+    controlled: bool = False,
 ) -> JointAudit:
-    """``rounding_base``: what the table's own figures are rounded to when they leave. Raises nothing: an audit that could not be done
+    """``rounding_base``: what the table's own figures are rounded to when they leave, ``controlled``: to either neighbour. Earlier
+    tables with noise tie nothing: no figure of theirs is exact. Raises nothing: an audit that could not be done
     is not proven."""
     hidden = [c.cell.published_key for c in judged.cells if c.suppressed]
-    others = [e for e in earlier if not _same(derivation, hidden, e)]
+    others = [e for e in earlier if e.method != "noise" and not _same(derivation, hidden, e)]
     if not others and not hidden and not _tells_twice(derivation):
         return JointAudit("proven_safe")
     comparable, apart = [], []
@@ -74,7 +77,7 @@ def joint_audit(
         elif {t.dataset for t in read.tables} & {t.dataset for t in derivation.tables}:
             comparable.append((one, read))
     try:
-        answer, mixed, used = _ask(derivation, hidden, comparable, rules, universe, rounding_base)
+        answer, mixed, used = _ask(derivation, hidden, comparable, rules, universe, (rounding_base, controlled))
     except _BROKEN as broken:
         releases = {e.release for e in others}
         return JointAudit("not_proven", (_not_proven(releases, type(broken).__name__),))
@@ -124,7 +127,7 @@ def _ask(
     comparable: Sequence[tuple[EarlierTable, Derivation]],
     rules: Parameters,
     universe: Universe,
-    rounding_base: int | None,
+    rounding: tuple[int | None, bool],
 ) -> tuple[AuditAnswer, list[EarlierTable], list[EarlierTable]]:
     """The audit's answer; the releases over other rows of the same data, which it says nothing of; those it compared."""
     from egress_gate.disclosure.atoms import plan_atoms
@@ -137,12 +140,12 @@ def _ask(
     used = [comparable[i][0] for i in together]
     mixed = [e for i, (e, _) in enumerate(comparable) if i not in together]
     tables = [
-        grid.published(i + 1, str(e.release), e.suppressed, e.rounding_base)
+        grid.published(i + 1, str(e.release), e.suppressed, e.rounding_base, controlled=e.method == "round")
         for i, e in zip(together, used, strict=True)
     ]
     deadline = universe.clock() + SECONDS
     answer = audit(
-        grid.published(0, "new", hidden, rounding_base),
+        grid.published(0, "new", hidden, rounding[0], controlled=rounding[1]),
         tables,
         grid.atoms,
         AuditRules(rules.min_contributors, rules.dominance_n, rules.dominance_k, rules.p or None),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from egress_gate.domain.finding import Finding
+from egress_gate.domain.protection import SUPPRESS, Protection
 
 if TYPE_CHECKING:  # `assess` judges without a database
     from sqlalchemy import Connection
@@ -89,6 +90,9 @@ class EarlierTable:
     suppressed: tuple[Mapping[str, Any], ...]
     rounding_base: int | None
     versions: tuple[str, ...] = ()
+    method: str = (
+        "suppress"  # round: to a neighbouring multiple of the base, either way; noise: no figure of it is exact
+    )
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Question:
     protect: bool = False
     rounding_base: int | None = None  # what its figures will be rounded to before they leave
     withheld: tuple[Mapping[str, Any], ...] = ()  # keys that the other tables of the request need hidden
+    protection: Protection = SUPPRESS
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ class JudgedCell:
     contributors: int
     findings: tuple[str, ...] = ()
     suppressed: str | None = None
+    released: Mapping[str, Any] | None = None  # the figures that leave, where they are rounded or carry noise
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,7 @@ class Assessment:
     protected: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
     rounding_base: int | None = None
+    protection: Protection = SUPPRESS
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from egress_gate.domain.item import Item, Kind, checked_item
+from egress_gate.domain.protection import asked_protection, chosen_protection
 from egress_gate.policy.facts import parameters_input
 from egress_gate.render.preview import author_preview
 from egress_gate.service.gate import Gate
@@ -15,12 +17,15 @@ from egress_gate.store import releases
 from policy_engine import PolicyUnavailable
 
 
-def preview(gate: Gate, who: Caller, sql: str, at: datetime) -> dict[str, Any]:
+def preview(
+    gate: Gate, who: Caller, sql: str, at: datetime, declared: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Judge `sql` as a submit would, with protection on, and say what would be hidden. Nothing is stored.
 
-    Earlier releases are part of the judgement, as they will be at the check.
+    Earlier releases are part of the judgement, as they will be at the check. `declared`: as of an item, how it is to be protected.
     """
-    item = checked_item(Item("preview", Kind.TABLE, sql))
+    item = checked_item(Item("preview", Kind.TABLE, sql, None, dict(declared or {})))
+    asked_protection(item.declared)
     sources = sources_of(gate, who.sandbox.versions)
     canonical, _ = gate.recomputer.parse(sql, sources)
     answer = gate.engine.query("release/parameters", parameters_input(sources, [item]))
@@ -28,7 +33,8 @@ def preview(gate: Gate, who: Caller, sql: str, at: datetime) -> dict[str, Any]:
         raise PolicyUnavailable("No parameters.", why="The policy gave none.", do="Try again in a minute.")
     with gate.store.read() as c:
         earlier = releases.earlier(c, who.sandbox.versions)
-    question = Question("preview", sql, sources, dict(answer.result), earlier, expected=None, protect=True)
+    chosen = chosen_protection(item.declared, answer.result)
+    question = Question("preview", sql, sources, dict(answer.result), earlier, protect=True, protection=chosen)
     with gate.vault.opened(sealed(sources)):
         made = gate.recomputer.assess(question)
     return {"canonical_sql": canonical, **author_preview(made)}

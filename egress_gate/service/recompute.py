@@ -11,14 +11,18 @@ from egress_gate.disclosure.derivation import Derivation, parse
 from egress_gate.disclosure.judge import JudgedCell as Judged
 from egress_gate.disclosure.judge import Judgement, judge
 from egress_gate.disclosure.plan import plan
+from egress_gate.disclosure.privacy import clipped, require_one_row_each
 from egress_gate.disclosure.regression.formula import parse_formula
 from egress_gate.disclosure.regression.rows import parse_rows
 from egress_gate.disclosure.rules import Parameters
 from egress_gate.disclosure.tabulation import Tabulation, tabulate
 from egress_gate.domain.finding import Finding, Severity
+from egress_gate.domain.protection import Method, Protection
+from egress_gate.service.altered import Altered, noisy, require_counts, rounded
 from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.modelling import Refit, judged_model
+from egress_gate.service.noise import OpenDpMechanism
 from egress_gate.service.ports import Assessment, JudgedCell, ModelAssessment, ModelQuestion, Question, SourceTable
 from egress_gate.service.together import protect_request
 from egress_gate.verifier.container import SealedContainer
@@ -37,6 +41,7 @@ class SealedRecomputer:
         self._runner = runner or SealedContainer(settings)
         self._limits = Limits(memory=settings.sandbox.memory // 2)
         self._clock = clock
+        self._mechanism = OpenDpMechanism()
 
     def parse(self, sql: str, sources: Sequence[SourceTable], /) -> tuple[str, tuple[str, ...]]:
         """Canonical SQL and the dataset versions it reads. Raises the faults of `disclosure.errors`."""
@@ -47,7 +52,11 @@ class SealedRecomputer:
         """Raises RecomputerAway when the verifier could not run, the faults of `disclosure` and `verifier` when it refused."""
         begun = self._clock()
         derivation = parse(question.sql, catalogue(question.sources))
-        measured, table = self._measure(derivation, question.sources)
+        asked = question.protection
+        counted = self._counted_alike(derivation, question) if asked.method is Method.NOISE else derivation
+        if asked.method is Method.ROUND:
+            require_counts(derivation)
+        measured, table = self._measure(counted, question.sources)
         computed = self._clock()
         deadline = computed + SEARCH_SECONDS
         rules = Parameters.read(question.parameters)
@@ -55,7 +64,7 @@ class SealedRecomputer:
             derivation,
             table,
             rules,
-            protect=question.protect,
+            protect=question.protect and asked.method is Method.SUPPRESS,
             left=lambda: max(0.0, deadline - self._clock()),
             expected=question.expected,
             withheld=question.withheld,
@@ -63,15 +72,43 @@ class SealedRecomputer:
             small_allowed=int(question.parameters.get("small_cells_allowed", 5)),
         )
         decided = self._clock()
-        universe, base = self._universe(question.sources), question.rounding_base
-        audit = joint_audit(derivation, judged, question.earlier, rules, universe, base)
+        altered = self._altered(counted, table, judged, asked, lambda: max(0.0, deadline - self._clock()))
+        audit = self._audit(derivation, altered.judged, question, rules)
         seconds = {
             "recompute": computed - begun,
             "rules": decided - computed,
             "audit": self._clock() - decided,
             **measured.seconds,
         }
-        return _assessment(derivation, question, judged, audit, seconds)
+        return _assessment(derivation, question, altered, audit, seconds)
+
+    def _counted_alike(self, derivation: Derivation, question: Question) -> Derivation:
+        """The table as noise can protect it: sums clipped, and over a table in which every row is another person's."""
+        bounded = clipped(derivation, question.protection.bounds)
+        source = derivation.tables[0]
+        if source.unit is not None:
+            whole = parse(f'SELECT count(*) AS n FROM "{source.dataset}"."{source.name}"', catalogue(question.sources))  # noqa: S608 - a registered name
+            _, found = self._measure(whole, question.sources)
+            require_one_row_each(sum(c.rows for c in found.cells), sum(c.contributors for c in found.cells))
+        return bounded
+
+    def _altered(
+        self, derivation: Derivation, table: Tabulation, judged: Judgement, asked: Protection, left: Callable[[], float]
+    ) -> Altered:
+        if asked.method is Method.ROUND and asked.base is not None:
+            return rounded(derivation, table, judged, asked.base, left)
+        if asked.method is Method.NOISE:
+            return noisy(derivation, table, judged, asked, self._mechanism)
+        return Altered(judged, ())
+
+    def _audit(self, derivation: Derivation, judged: Judgement, question: Question, rules: Parameters) -> JointAudit:
+        """Noise composes by its budget and leaves the exact releases as they are; everything else is audited with them."""
+        if question.protection.method is Method.NOISE:
+            return JointAudit("proven_safe")
+        base = question.protection.base or question.rounding_base
+        controlled = question.protection.method is Method.ROUND
+        universe = self._universe(question.sources)
+        return joint_audit(derivation, judged, question.earlier, rules, universe, base, controlled=controlled)
 
     def together(self, questions: Sequence[Question], /) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
         """Raises RecomputerAway when the verifier could not run."""
@@ -130,26 +167,28 @@ def _file(table: SourceTable) -> TableFile:
 
 
 def _assessment(
-    derivation: Derivation, question: Question, judged: Judgement, audit: JointAudit, seconds: Mapping[str, float]
+    derivation: Derivation, question: Question, altered: Altered, audit: JointAudit, seconds: Mapping[str, float]
 ) -> Assessment:
+    judged = altered.judged
     findings = [Finding(f.rule, Severity(f.severity), f.cells, dict(f.figures)) for f in judged.findings]
     return Assessment(
         canonical_sql=derivation.canonical_sql(),
         versions=versions(derivation, question.sources),
         keys=tuple(k.name for k in derivation.keys),
         values=tuple(a.name for a in derivation.aggregates),
-        cells=tuple(_cell(j) for j in judged.cells),
+        cells=tuple(_cell(j, altered.released[i] if altered.released else None) for i, j in enumerate(judged.cells)),
         findings=(*findings, *audit.findings),
         audit_verdict=audit.verdict,
         audit=audit.details,
         completed=judged.completed and audit.completed,
         protected=judged.protected,
         seconds=dict(seconds),
-        rounding_base=question.rounding_base,
+        rounding_base=question.protection.base or question.rounding_base,
+        protection=question.protection,
     )
 
 
-def _cell(judged: Judged) -> JudgedCell:
+def _cell(judged: Judged, released: Mapping[str, Any] | None) -> JudgedCell:
     cell = judged.cell
     key = cell.published_key
-    return JudgedCell(key, dict(cell.values), cell.contributors, judged.rules, judged.suppressed)
+    return JudgedCell(key, dict(cell.values), cell.contributors, judged.rules, judged.suppressed, released)

@@ -15,7 +15,7 @@ from egress_gate.service.check import LostLease
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import lane_of
 from egress_gate.service.quotas import Judged, judge
-from egress_gate.store import catalogue, releases, requests, sandboxes
+from egress_gate.store import catalogue, privacy, releases, requests, sandboxes
 from egress_gate.store.releases import ItemSize, PublishedItem
 from egress_gate.store.requests import CheckRow, RequestRow
 from installation.fault import Fault
@@ -161,6 +161,8 @@ def _let_go(
         number = releases.insert_release(t, row.id, row.revision, bundle, gate.blobs.put(sealed), now)
         releases.insert_published(t, number, published)
         releases.insert_sizes(t, number, sizes)
+        for charge in privacy.charge(t, number, row.project, published):
+            t.record(_entry("privacy.charged", held, **charge))
         return held
 
 

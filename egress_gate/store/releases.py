@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +68,11 @@ class PublishedItem:
     canonical_sql: str
     suppressed: tuple[Mapping[str, Any], ...]
     rounding_base: int | None
+    protection: Mapping[str, Any] | None = None  # method and numbers, where more than suppression was done
+    answer: str | None = None  # the assessment that a table with noise came from
 
 
-def insert_published(t: Transaction, release: int, published: Iterable[PublishedItem]) -> None:
+def insert_published(t: Transaction, release: int, published: Sequence[PublishedItem]) -> None:
     rows = [
         {
             "release": release,
@@ -85,6 +87,13 @@ def insert_published(t: Transaction, release: int, published: Iterable[Published
     ]
     if rows:
         t.execute(insert(s.released_table), rows)
+    altered = [
+        {"release": release, "item": p.item, "method": p.protection["method"], "facts": canonical(dict(p.protection))}
+        for p in published
+        if p.protection is not None
+    ]
+    if altered:
+        t.execute(insert(s.released_protection), altered)
 
 
 @dataclass(frozen=True)
@@ -110,8 +119,12 @@ def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[Earli
     """Every table that already left from any of these versions, revoked ones too: copies cannot be recalled."""
     table = s.released_table
     query = (
-        select(table, s.release.c.request)
+        select(table, s.release.c.request, s.released_protection.c.method)
         .join(s.release, s.release.c.id == table.c.release)
+        .outerjoin(
+            s.released_protection,
+            (s.released_protection.c.release == table.c.release) & (s.released_protection.c.item == table.c.item),
+        )
         .where(table.c.version.in_(sorted(set(versions))))
         .order_by(table.c.release, table.c.item, table.c.version)
     )
@@ -127,6 +140,7 @@ def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[Earli
             sql=rows[0].canonical_sql,
             suppressed=tuple(json.loads(rows[0].suppressed)),
             rounding_base=rows[0].rounding_base,
+            method=rows[0].method or "suppress",
         )
         for (release, item), rows in found.items()
     )

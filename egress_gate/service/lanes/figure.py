@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from egress_gate.domain.decision import Reason
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.domain.item import Item
+from egress_gate.domain.protection import certified
 from egress_gate.render.bundle import Part
 from egress_gate.render.figure import Drawing, NotDrawn, draw, figure_parts
 from egress_gate.render.figure_spec import Figure, SpecRefused, read_figure
 from egress_gate.render.figure_svg import SvgRefused
-from egress_gate.render.preview import assessment_json
 from egress_gate.render.table import CanonicalTable, table_from_assessment
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes.lane import Checked, LaneContext, Leaving
 from egress_gate.service.lanes.table import TableLane, published
-from egress_gate.service.ports import Assessment, SourceTable
+from egress_gate.service.ports import SourceTable
 from egress_gate.store.requests import CheckRow, canonical
 
 
@@ -36,10 +36,12 @@ class FigureLane:
 
     def check(self, gate: Gate, item: Item, context: LaneContext, /) -> Checked:
         made = self._table.check(gate, item, context)
-        if made.assessment is None:
+        if made.row.assessment is None:
             return made
-        findings, drawn = _drawn(item, made.assessment)
-        digest = gate.blobs.put(canonical(_evidence(gate, made.assessment, drawn)).encode())
+        table = json.loads(gate.blobs.read(made.row.assessment))
+        findings, drawn = _drawn(item, table)
+        evidence = {**_evidence(gate, table, drawn), "answer": made.row.assessment}
+        digest = gate.blobs.put(canonical(evidence).encode())
         findings = (*made.row.findings, *findings)
         row = replace(made.row, findings=findings, assessment=digest, protected=digest if drawn else None)
         return replace(made, row=row, judged=replace(made.judged, findings=findings))
@@ -52,12 +54,14 @@ class FigureLane:
         drawing = Drawing(kept["spec"], gate.blobs.read(kept["svg"]), gate.blobs.read(kept["png"]))
         parts: tuple[Part, ...] = figure_parts(check.item, drawing, table)
         said = {"kind": item.kind.value, "texts": kept["texts"]}
-        return Leaving(parts, (published(check, table),), said, table.cells)
+        if table.protection is not None:
+            said["protection"] = certified(table.protection)
+        return Leaving(parts, (published(check, table, stored["answer"]),), said, table.cells)
 
 
-def _drawn(item: Item, made: Assessment) -> tuple[tuple[Finding, ...], tuple[Figure, Drawing] | None]:
+def _drawn(item: Item, made: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Figure, Drawing] | None]:
     """The figure over what would leave. What cannot be read or drawn is a failed check, and nothing leaves."""
-    table: CanonicalTable = table_from_assessment(assessment_json(made))
+    table: CanonicalTable = table_from_assessment(made)
     try:
         figure = read_figure(item.declared["spec"], (*table.keys, *table.values))
     except SpecRefused as fault:
@@ -71,8 +75,7 @@ def _drawn(item: Item, made: Assessment) -> tuple[tuple[Finding, ...], tuple[Fig
     return said, (figure, drawing)
 
 
-def _evidence(gate: Gate, made: Assessment, drawn: tuple[Figure, Drawing] | None) -> dict[str, Any]:
-    table = assessment_json(made)
+def _evidence(gate: Gate, table: Mapping[str, Any], drawn: tuple[Figure, Drawing] | None) -> dict[str, Any]:
     if drawn is None:
         return {**table, "figure": None}
     figure, drawing = drawn

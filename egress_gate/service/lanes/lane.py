@@ -28,9 +28,11 @@ class LaneContext:
     parameters: Mapping[str, Any]
     earlier: tuple[EarlierTable, ...]
     at: datetime
-    withheld: Mapping[str, tuple[Mapping[str, Any], ...]] = field(
-        default_factory=dict
-    )  # by item: hidden for the others' sake
+    project: str = ""
+    # by item: hidden for the others' sake
+    withheld: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    # by dataset version: epsilon of the items before it, which would leave with it
+    spending: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

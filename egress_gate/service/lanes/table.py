@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from egress_gate.domain.decision import Reason
-from egress_gate.domain.item import Item
+from egress_gate.domain.item import Item, ItemRefused
+from egress_gate.domain.protection import Method, Protection, asked_protection, certified, chosen_protection
 from egress_gate.policy.facts import JudgedItem
 from egress_gate.render.bundle import Part
 from egress_gate.render.preview import assessment_json
@@ -16,6 +17,7 @@ from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes.lane import Checked, LaneContext, Leaving, refused_by_parser
 from egress_gate.service.ports import Question, SourceTable
+from egress_gate.store import privacy
 from egress_gate.store.releases import PublishedItem
 from egress_gate.store.requests import CheckRow, canonical
 from installation.fault import Fault
@@ -27,6 +29,7 @@ MECHANICAL = frozenset({"sql-syntax", "unknown-table", "unknown-column", "ambigu
 
 class TableLane:
     def refusal(self, gate: Gate, item: Item, sources: Sequence[SourceTable], /) -> Reason | None:
+        asked_protection(item.declared)
         try:
             gate.recomputer.parse(item.sql or "", sources)
         except Fault as fault:
@@ -36,6 +39,12 @@ class TableLane:
         return None
 
     def check(self, gate: Gate, item: Item, context: LaneContext, /) -> Checked:
+        try:
+            protection = chosen_protection(item.declared, context.parameters)
+        except ItemRefused as fault:
+            return refused_by_parser(item, context, fault)
+        if protection.method is Method.NOISE and (again := _repeated(gate, item, context, protection)) is not None:
+            return again
         question = Question(
             name=item.name,
             sql=item.sql or "",
@@ -45,6 +54,7 @@ class TableLane:
             expected=_expected(gate, item),
             protect=context.parameters.get("protect") is True,
             withheld=context.withheld.get(item.name, ()),
+            protection=protection,
         )
         try:
             made = gate.recomputer.assess(question)
@@ -58,7 +68,8 @@ class TableLane:
         row = CheckRow(
             item.name, made.findings, digest, digest, made.versions, made.canonical_sql, (), stamp(context.at), spent
         )
-        judged = JudgedItem(item, used, made.findings, made.completed, made.protected, made.canonical_sql)
+        told = _told(gate, context, protection, made.versions)
+        judged = JudgedItem(item, used, made.findings, made.completed, made.protected, made.canonical_sql, told)
         return Checked(row, judged, made)
 
     def leaving(self, gate: Gate, item: Item, check: CheckRow, /) -> Leaving:
@@ -66,7 +77,8 @@ class TableLane:
         if table is None:
             return Leaving()
         parts = (Part(f"{check.item}.csv", table.csv()), Part(f"{check.item}.parquet", table.parquet()))
-        return Leaving(parts, (published(check, table),), cells=table.cells)
+        said = {} if table.protection is None else {"protection": certified(table.protection)}
+        return Leaving(parts, (published(check, table),), said, table.cells)
 
 
 def protected_table(gate: Gate, check: CheckRow) -> CanonicalTable | None:
@@ -76,9 +88,51 @@ def protected_table(gate: Gate, check: CheckRow) -> CanonicalTable | None:
     return table_from_assessment(json.loads(gate.blobs.read(check.protected)))
 
 
-def published(check: CheckRow, table: CanonicalTable) -> PublishedItem:
-    """What the joint audit remembers of a table that leaves."""
-    return PublishedItem(check.item, check.lineage, check.canonical_sql or "", table.suppressed_keys(), None)
+def published(check: CheckRow, table: CanonicalTable, answer: str | None = None) -> PublishedItem:
+    """What the joint audit remembers of a table that leaves. `answer`: its assessment, where the check's is of more than the table."""
+    protection = table.protection
+    base = None if protection is None else protection.get("base")
+    sql, hidden = check.canonical_sql or "", table.suppressed_keys()
+    return PublishedItem(check.item, check.lineage, sql, hidden, base, protection, answer or check.assessment)
+
+
+def _told(
+    gate: Gate, context: LaneContext, protection: Protection, versions: Sequence[str], *, repeated: bool = False
+) -> Mapping[str, Any] | None:
+    """For policy: how the table is altered, and what of the privacy budget of each version the project has spent."""
+    if protection.method is Method.SUPPRESS:
+        return None
+    if protection.method is not Method.NOISE:
+        return protection.facts()
+    with gate.store.read() as c:
+        own, everybody = privacy.spent(c, context.project, versions), privacy.spent(c, None, versions)
+
+    def charged(version: str) -> dict[str, Any]:
+        now = context.spending.get(version, 0.0)
+        return {
+            "version": version,
+            "epsilon": own.get(version, 0.0) + now,
+            "everybody": everybody.get(version, 0.0) + now,
+        }
+
+    return {**protection.facts(), "spent": [charged(v) for v in sorted(versions)], "repeated": repeated}
+
+
+def _repeated(gate: Gate, item: Item, context: LaneContext, protection: Protection) -> Checked | None:
+    """The answer that the very same question got before: new noise would let it be averaged away."""
+    try:
+        canonical_sql, versions = gate.recomputer.parse(item.sql or "", context.sources)
+    except Fault as fault:
+        return refused_by_parser(item, context, fault)
+    with gate.store.read() as c:
+        digest = privacy.answered(c, versions, canonical_sql, protection.facts())
+    if digest is None:
+        return None
+    used = tuple(t for t in context.sources if t.version in versions)
+    row = CheckRow(item.name, (), digest, digest, versions, canonical_sql, (), stamp(context.at), {})
+    told = _told(gate, context, protection, versions, repeated=True)
+    judged = JudgedItem(item, used, (), completed=True, protected=True, canonical_sql=canonical_sql, protection=told)
+    return Checked(row, judged)
 
 
 def _expected(gate: Gate, item: Item) -> Mapping[str, Any] | None:

@@ -352,6 +352,8 @@ epsilons contains way.epsilon if some way in ways
 
 budgets contains way.epsilon_budget if some way in ways
 
+totals contains way.epsilon_total if some way in ways
+
 deltas contains way.delta_per_million if some way in ways
 
 ranks contains data.data.protection.methods[way.method] if some way in ways
@@ -365,8 +367,8 @@ methods_allowed contains name if {
 # METADATA
 # title: Noise stays within its budget
 # description: >-
-#   Each release with noise costs epsilon, per dataset version and project. What was released before is not paid again when the very
-#   same table is asked for: it gets the same answer.
+#   Each release with noise costs epsilon, per dataset version and project, and per dataset version over all projects, so that nobody
+#   gains by splitting. What was released before is not paid again when the very same table is asked for: it gets the same answer.
 # custom:
 #   short_name: budget_spent
 #   message: The privacy budget for this data is spent.
@@ -383,7 +385,9 @@ within_budget(item) if {
 	count(item.protection.spent) > 0
 	every charge in item.protection.spent {
 		is_number(charge.epsilon)
+		is_number(charge.everybody)
 		charge.epsilon + item.protection.epsilon <= number.least(budgets)
+		charge.everybody + item.protection.epsilon <= number.least(totals)
 	}
 }
 

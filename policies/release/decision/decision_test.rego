@@ -240,7 +240,7 @@ noise := {
 	"epsilon": 0.5,
 	"delta": 0.000001,
 	"repeated": false,
-	"spent": [{"version": "nafld/1", "epsilon": 1}],
+	"spent": [{"version": "nafld/1", "epsilon": 1, "everybody": 2}],
 }
 
 noisy(changes) := with_item({"protection": object.union(noise, changes)})
@@ -275,12 +275,18 @@ test_a_larger_epsilon_is_refused if {
 }
 
 test_a_spent_budget_refuses if {
-	refused_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 2.6}]}), "budget_spent")
+	refused_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 2.6, "everybody": 2.6}]}), "budget_spent")
 	refused_with(noisy({"spent": []}), "budget_spent")
-	refused_with(noisy({"spent": [{"version": "nafld/1", "epsilon": "0"}]}), "budget_spent")
-	refused_with(noisy({"spent": [{"version": "nafld/1"}]}), "budget_spent")
+	refused_with(noisy({"spent": [{"version": "nafld/1", "epsilon": "0", "everybody": 0}]}), "budget_spent")
+	refused_with(noisy({"spent": [{"version": "nafld/1", "everybody": 0}]}), "budget_spent")
+	refused_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 0}]}), "budget_spent")
+}
+
+test_projects_share_what_all_of_them_may_spend if {
+	refused_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 0, "everybody": 5.6}]}), "budget_spent")
+	reviewed_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 0, "everybody": 5.5}]}), "altered")
 }
 
 test_the_same_answer_again_costs_nothing if {
-	reviewed_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 3}], "repeated": true}), "altered")
+	reviewed_with(noisy({"spent": [{"version": "nafld/1", "epsilon": 3, "everybody": 6}], "repeated": true}), "altered")
 }

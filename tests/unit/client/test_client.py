@@ -364,3 +364,19 @@ def test_tables_say_when_their_rows_are_synthetic(glovebox: ModuleType) -> None:
     listed.told = {**listed.told, "works_on": "twin"}
     assert repr(listed).startswith("Synthetic twin")
     assert "about nobody" in listed._repr_html_()
+
+
+def test_protection_goes_with_tables_and_previews(glovebox: ModuleType, gate: type[Gate], tmp_path: Path) -> None:
+    gate.answers["POST", "/v1/requests"] = (201, {"id": "R-1", "state": "submitted"})
+    gate.answers["POST", "/v1/preview"] = (200, {"cells": [], "protection": {"method": "round", "base": 15}})
+    gate.answers["PUT", "/v1/uploads"] = (201, {"sha256": "a" * 64})
+    note = tmp_path / "note.txt"
+    note.write_text("words", "utf-8")
+    noise = {"method": "noise", "bounds": {"pay": [0, 90]}}
+    glovebox.release({"t": "SELECT 1", "note": note}, title="t", purpose="p", protection=noise)
+    table, file = next(sent for _, path, sent, _ in gate.asked if path == "/v1/requests")["items"]
+    assert table["protection"] == noise
+    assert "protection" not in file
+    assert "multiples of 15" in repr(glovebox.preview("SELECT 1", protection="round"))
+    with pytest.raises(glovebox.GloveboxError):
+        glovebox.release("SELECT 1", title="t", purpose="p", protection="none")

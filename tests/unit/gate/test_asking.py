@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from sqlalchemy import func, select
 
-from egress_gate.desk.ask_form import form_from
+from egress_gate.desk.ask_form import _output, form_from
 from egress_gate.domain.decision import AnswerUnreadable
 from egress_gate.domain.item import Kind
 from egress_gate.domain.request import State
@@ -208,3 +209,16 @@ def test_the_rehearsal_asks_policy_what_the_check_will_ask(world: World) -> None
     checked = [facts for entry, facts in world.engine.asked if entry == "release/decision"][-1]
     assert rehearsed["items"] == checked["items"]
     assert rehearsed["parameters"] == checked["parameters"]
+
+
+def test_a_protection_that_was_asked_for_comes_back_in_the_next_revision() -> None:
+    how = '{"method": "noise", "bounds": {"pay": [0, 90]}}'
+    form = form_from(fields(**{"protection.0": how}))
+    item = form.draft()[0].items[0]
+    assert item.declared["protection"] == json.loads(how)
+    assert _output(item).item().declared == item.declared
+
+
+def test_a_protection_that_is_no_object_is_told() -> None:
+    _, stops = form_from(fields(**{"protection.0": "round"})).draft()
+    assert len(stops) == 1

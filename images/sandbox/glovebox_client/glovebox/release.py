@@ -13,14 +13,21 @@ from glovebox.errors import Mistake
 from glovebox.shown import Preview, Request, Requests
 
 MOST_UPLOAD = 20 * 1024**2
+METHODS = ("suppress", "round", "noise")
 Asked: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | Any"
 
 
-def release(what: Asked, *, title: str = "", purpose: str = "", context: str = "", wait: float = 0) -> Request:
+def release(
+    what: Asked, *, title: str = "", purpose: str = "", context: str = "", protection: str | Mapping[str, Any] | None = None,
+    wait: float = 0,
+) -> Request:  # fmt: skip
     """Ask to take something out. Returns the request, which is stored when this returns.
 
     ``what`` is SQL, ``{name: sql}`` for several outputs at once, a compiled table (`crosstab` and its kin), a regression or a
     figure, or a path (``pathlib.Path``) for what cannot be computed by SQL: that takes the manual lane, where refusal is the default.
+    ``protection`` asks for more than cells left out: ``"round"`` (counts to a multiple, margins still sums) or ``"noise"`` (differential
+    privacy, at the cost of the project's budget); sums need bounds of what one person can add:
+    ``{"method": "noise", "bounds": {"pay": [0, 90000]}}``.
     ``wait`` seconds, when given, until the gate has judged it. Raises Refused.
     """
     if not title.strip() or not purpose.strip():
@@ -29,7 +36,12 @@ def release(what: Asked, *, title: str = "", purpose: str = "", context: str = "
             "A release names what it is (title) and what it is for (purpose).",
             'Add title="…" and purpose="…".',
         )
-    body = {"title": title, "purpose": purpose, "context": context, "items": _items(what)}
+    body = {
+        "title": title,
+        "purpose": purpose,
+        "context": context,
+        "items": [_protected(i, protection) for i in _items(what)],
+    }
     made = Request(call("POST", "/v1/requests", body, headers={"Idempotency-Key": uuid.uuid4().hex}))
     return made.wait(wait) if wait > 0 else made
 
@@ -40,6 +52,23 @@ def _items(what: Asked) -> list[dict[str, Any]]:
     if isinstance(what, Sequence) and not isinstance(what, str):
         return [_item(f"table{number}", value) for number, value in enumerate(what, 1)]
     return [_item(what.name if isinstance(what, Path) else "table1", what)]
+
+
+def _protected(item: dict[str, Any], protection: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    if protection is None or item.get("kind", "table") not in ("table", "figure"):
+        return item
+    return {**item, "protection": _method(protection)}
+
+
+def _method(protection: str | Mapping[str, Any]) -> dict[str, Any]:
+    asked = {"method": protection} if isinstance(protection, str) else dict(protection)
+    if asked.get("method") not in METHODS:
+        raise Mistake(
+            "The protection is not known.",
+            f"It is one of {', '.join(METHODS)}.",
+            'Write protection="round", for example.',
+        )
+    return asked
 
 
 def _item(name: str, value: Any) -> dict[str, Any]:
@@ -68,9 +97,10 @@ def upload(path: Path) -> str:
     return str(call("PUT", "/v1/uploads", path.read_bytes(), headers=headers)["sha256"])
 
 
-def preview(what: Any) -> Preview:
-    """What the gate would hide in this table, and why, without any figure. Nothing is asked for by it."""
-    return Preview(call("POST", "/v1/preview", {"sql": _item("preview", what)["sql"]}))
+def preview(what: Any, *, protection: str | Mapping[str, Any] | None = None) -> Preview:
+    """What the gate would hide in this table, and why, without any figure. Nothing is asked for by it. ``protection`` as in `release`."""
+    asked = {} if protection is None else {"protection": _method(protection)}
+    return Preview(call("POST", "/v1/preview", {"sql": _item("preview", what)["sql"], **asked}))
 
 
 def requests() -> Requests:

@@ -131,6 +131,14 @@ class Requests(tuple[Request, ...]):
         return f"<table><thead><tr><th>request</th><th>state</th><th>title</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
 
 
+def _altered(protection: dict[str, Any]) -> str:
+    if protection.get("method") == "round":
+        return f"Counts would be rounded to multiples of {protection['base']}; rows of nothing but zeros are left out."
+    if protection.get("method") == "noise":
+        return f"Noise would be added, at a cost of {protection['epsilon']} of the project's privacy budget; small rows are left out."
+    return ""
+
+
 class Preview:
     """What the gate would hide, in words. Holds no figure of the data."""
 
@@ -146,6 +154,7 @@ class Preview:
         cells = self._facts.get("cells") or []
         hidden = [cell.get("key") or {} for cell in cells if cell.get("suppressed") is not None]
         said = [f"{len(hidden)} of {len(cells)} cells would be hidden."] if hidden else []
+        said += [_altered(self._facts.get("protection") or {})]
         said += [", ".join(f"{name} = {value}" for name, value in key.items()) for key in hidden[:MOST_LISTED]]
         said += [_sentence(finding) for finding in self._facts.get("findings") or []]
         return list(dict.fromkeys(text for text in said if text))
