@@ -246,13 +246,41 @@ def test_an_auditor_verifies_and_walks_a_release_back(site: Site, open_as: Opene
     expect(page.get_by_text("Released").first).to_be_visible()
 
 
-def test_an_admin_sees_what_runs_and_replays_the_policy(site: Site, open_as: Opener) -> None:
+def test_an_admin_sees_what_runs_stops_one_freezes_a_project_and_replays_the_policy(
+    site: Site, open_as: Opener
+) -> None:
     page = open_as("adam", "")
     expect(page.get_by_role("heading", name="Running sandboxes")).to_be_visible()
+    page.locator("details.act summary").first.click()
+    page.get_by_label("Why?").first.fill("It copies without end.")
     keep(page, "desk-admin")
+    page.get_by_role("button", name="Stop this sandbox").first.click()
+    expect(page.get_by_text("stopping")).to_be_visible()
+    page.get_by_role("navigation", name="Administration").get_by_role("link", name="Projects").click()
+    page.get_by_role("link", name="Liver study").click()
+    page.get_by_label("Reason, for the record").fill("Looked odd.")
+    page.get_by_role("button", name="Freeze the project").click()
+    expect(page.get_by_text("This project is frozen.")).to_be_visible()
+    keep(page, "desk-admin-project")
+    assert len(site.world.entries("project.frozen")) == 1
     page.goto(site.address + "policy")
-    page.get_by_role("button", name="Replay now").click()
+    page.get_by_role("button", name="Replay the policies in force").click()
     expect(page.get_by_text("decisions asked again")).to_be_visible()
+
+
+def test_an_auditors_day_in_chinese(site: Site, open_as: Opener) -> None:
+    page = open_as("audrey", "", locale="zh-CN")
+    page.get_by_role("searchbox").fill("liver")
+    page.get_by_role("button", name="查找").click()
+    page.get_by_role("link", name="liver").first.click()
+    expect(page.get_by_role("heading", name="Liver study")).to_be_visible()
+    keep(page, "desk-timeline-zh")
+    page.goto(site.address + "people/ana")
+    page.get_by_role("link", name="已执行单元格").click()
+    page.goto(site.address + "ledger")
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="导出").click()
+    assert taken.value.suggested_filename.startswith("glovebox-ledger-")
 
 
 def test_a_revoked_release_says_so_wherever_it_is_shown(site: Site, open_as: Opener) -> None:
@@ -383,6 +411,13 @@ PAGES = [
     ("audrey", "ledger"),
     ("audrey", "releases/1/trace"),
     ("adam", "admin"),
+    ("adam", "admin/projects"),
+    ("adam", "admin/projects/liver"),
+    ("adam", "admin/data"),
+    ("audrey", "admin/people"),
+    ("audrey", "projects/liver"),
+    ("audrey", "people/ana/cells"),
+    ("ana", "notices"),
     ("adam", "policy"),
 ]
 
@@ -396,7 +431,8 @@ def test_pages_fit_and_have_no_serious_accessibility_fault(site: Site, open_as: 
         page = open_as(who, address, width=width, dark=dark, locale=locale)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, (address, width)
-        keep(page, f"desk-{who}-{path.partition('/')[0]}-{width}-{'dark' if dark else 'light'}")
+        place = path.replace("/", "-")
+        keep(page, f"desk-{who}-{place}-{width}-{'dark' if dark else 'light'}")
         assert not serious_faults(page), (address, width, dark)
         page.context.close()
 
