@@ -10,6 +10,8 @@ from typing import Any
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.domain.item import Item
 from egress_gate.service.gate import Gate
+from egress_gate.service.notebooks import NotebookUnreadable, is_notebook
+from egress_gate.service.notebooks import sources as cells
 from egress_gate.service.ports import SourceTable
 
 MAX_SCANNED = 20 * 1024 * 1024
@@ -25,7 +27,11 @@ def file_findings(
     text = _text(data)
     if text is None:
         return (*found, Finding("unreadable", Severity.FAIL))
-    rows = record_rows(text, sources)
+    try:
+        texts = [text, *(words for _, words in cells(data))] if is_notebook(item.name) else [text]
+    except NotebookUnreadable:
+        return (*found, Finding("unreadable", Severity.FAIL))
+    rows = max(record_rows(one, sources) for one in texts)
     if rows:
         found.append(Finding("raw_records", Severity.FAIL, rows, {"rows": rows}))
     return tuple(found)

@@ -10,6 +10,7 @@ from egress_gate.render.bundle import Part
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes.lane import Checked, LaneContext, Leaving, without_assessment
 from egress_gate.service.manual import file_findings
+from egress_gate.service.notebooks import is_notebook, stripped
 from egress_gate.service.ports import SourceTable
 from egress_gate.store.requests import CheckRow
 
@@ -22,4 +23,7 @@ class FileLane:
         return without_assessment(item, context, file_findings(gate, item, context.sources, context.parameters))
 
     def leaving(self, gate: Gate, item: Item, check: CheckRow, /) -> Leaving:
-        return Leaving((Part(check.item, gate.blobs.read(item.blob or "")),))
+        data = gate.blobs.read(item.blob or "")
+        if not is_notebook(item.name):
+            return Leaving((Part(check.item, data),))
+        return Leaving((Part(check.item, stripped(data)),), certified={"outputs": "stripped"})
