@@ -52,6 +52,30 @@ def test_wrong_password_is_refused(workbench: Settings) -> None:
         assert browser.get("/hub/api/user").status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("name", "where"), [("ana", "/hub/home"), ("stella", "/services/gate/"), ("audrey", "/services/gate/")]
+)
+def test_who_opens_the_address_and_signs_in_lands_where_their_work_is(
+    workbench: Settings, name: str, where: str
+) -> None:
+    with httpx.Client(base_url=workbench.url, follow_redirects=True, timeout=30, trust_env=False) as browser:
+        form = browser.get("/")
+        sent = {
+            "username": name,
+            "password": secrets.accounts(workbench)[name]["password"],
+            "_xsrf": browser.cookies["_xsrf"],
+        }
+        assert browser.post(form.url, data=sent).url.path.startswith(where)
+
+
+def test_a_wrong_address_and_a_wrong_password_say_what_to_do(workbench: Settings) -> None:
+    browser, page = sign_in(workbench, "stella", "not-the-password")
+    with closing(browser):
+        assert "After five wrong passwords" in page.text
+        assert "What to do:" in browser.get("/hub/no-such-page").text
+        assert "moons" not in browser.get("/hub/no-such-page").text
+
+
 def test_unknown_person_is_refused(workbench: Settings) -> None:
     browser, page = sign_in(workbench, "mallory", "whatever-it-is-1")
     with closing(browser):
