@@ -14,22 +14,30 @@ _CONTEXT = {
     "spdx": "http://spdx.org/rdf/terms#",
     "csvw": "http://www.w3.org/ns/csvw#",
 }
+_SAID = {"source": "dcterms:source", "legal_basis": "dcterms:rights", "retention_until": "dcterms:valid"}
 
 
 def catalogue(
-    address: str, datasets: Iterable[Dataset], tables: Mapping[str, Sequence[RegisteredTable]]
+    address: str,
+    datasets: Iterable[Dataset],
+    tables: Mapping[str, Sequence[RegisteredTable]],
+    sheets: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """A catalogue under ``address``; ``tables`` by version id. Destroyed versions stay named, without distributions."""
+    """A catalogue under ``address``; ``tables`` by version id, ``sheets`` (what people said) by dataset.
+
+    Destroyed versions stay named, without distributions."""
     return {
         "@context": _CONTEXT,
         "@id": f"{address}/catalogue",
         "@type": "dcat:Catalog",
         "dcterms:title": "Datasets of this installation",
-        "dcat:dataset": [_dataset(address, each, tables) for each in datasets],
+        "dcat:dataset": [_dataset(address, each, tables, sheets.get(each.name, {})) for each in datasets],
     }
 
 
-def _dataset(address: str, found: Dataset, tables: Mapping[str, Sequence[RegisteredTable]]) -> dict[str, Any]:
+def _dataset(
+    address: str, found: Dataset, tables: Mapping[str, Sequence[RegisteredTable]], said: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "@id": f"{address}/datasets/{found.name}",
         "@type": "dcat:Dataset",
@@ -39,6 +47,7 @@ def _dataset(address: str, found: Dataset, tables: Mapping[str, Sequence[Registe
         "dcterms:publisher": {"@type": "foaf:Organization", "foaf:name": found.provider},
         "dcterms:accessRights": f"{int(found.classification)} {found.classification.word}",
         "dcterms:issued": found.registered_at,
+        **{term: said[word] for word, term in _SAID.items() if said.get(word)},
         "dcat:hasVersion": [
             {
                 "@id": f"{address}/datasets/{version.id}",

@@ -19,7 +19,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from installation.settings import Settings
-from ledger.entry import Entry
+from ledger import certificate
+from ledger.entry import Entry, canonical
 from provisioning.domain import dcat, names
 from provisioning.domain.dataset import AVAILABLE, VersionId, digest_of, parse_version, version_id
 from provisioning.domain.errors import RegistrationRefused
@@ -27,6 +28,7 @@ from provisioning.domain.masking import facts
 from provisioning.domain.registration import Registration
 from provisioning.intake.engine import engine
 from provisioning.intake.ingest import Ingested, Mask, ingest
+from provisioning.service.certificates import PENDING, REGISTERED, certificate_path, write_pending
 from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.catalogue import dataset, datasets, stewards_of, tables_of, version
@@ -75,7 +77,10 @@ def register_dataset(
         delivered.mkdir(mode=0o700)
         ingested = _read_all(wanted, work, Vault(settings).writer(delivered), _masks(settings, wanted), progress)
         with db.transaction(at) as t:
-            return _register(t, settings, wanted, ingested, delivered, actor)
+            new = _register(t, settings, wanted, ingested, delivered, actor)
+        path = certificate_path(settings, "registered", new)
+        path.with_suffix(PENDING).replace(path)
+        return new
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
 
@@ -89,7 +94,8 @@ def version_folder(settings: Settings, folder: str) -> Path:
 def export_dcat(c: Connection, address: str) -> dict[str, Any]:
     """The catalogue as DCAT (JSON-LD): descriptions only. ``address`` is where the installation is known."""
     found = datasets(c)
-    return dcat.catalogue(address.rstrip("/"), found, {v.id: tables_of(c, v.id) for d in found for v in d.versions})
+    tables = {str(v.id): tables_of(c, v.id) for d in found for v in d.versions}
+    return dcat.catalogue(address.rstrip("/"), found, tables, {d.name: rows.sheet_of(c, d.name) for d in found})
 
 
 def sweep(db: Database, settings: Settings) -> list[Path]:
@@ -144,11 +150,11 @@ def _register(
         t, new, wanted.dataset, number, digest=digest, folder=new, actor=actor, recipe=_recipe(wanted, ingested)
     )
     rows.add_tables(t, new, tables)
-    t.record(
-        Entry(
-            "dataset.registered", actor, {"dataset": wanted.dataset, "version": new}, _facts(wanted, digest, ingested)
-        )
-    )
+    facts = _facts(wanted, digest, ingested)
+    statement = {"format": REGISTERED, "version": new, "registered_at": t.at, "registered_by": actor, **facts}
+    said = {**facts, "certificate": certificate.digest(canonical(statement))}
+    seq = t.record(Entry("dataset.registered", actor, {"dataset": wanted.dataset, "version": new}, said))
+    write_pending(settings, certificate_path(settings, "registered", new), statement, t.receipt(seq))
     put_in_place(delivered, settings.datasets / new)
     return new
 

@@ -46,7 +46,7 @@ class Looked:
 def look_at(db: Database, settings: Settings, version: str) -> Looked:
     """Profile and scan a version. Raises NotFound, or ProvisioningFault when it was destroyed."""
     profiles, proposals = {}, {}
-    with _opened(db, settings, version) as (tables, connection):
+    with opened_tables(db, settings, version) as (tables, connection):
         for table, path in tables:
             relation = f"read_parquet({literal(str(path))})"
             profiles[table.name] = profile(connection, relation, table)
@@ -61,12 +61,12 @@ def changes(db: Database, settings: Settings, before: str, after: str) -> list[s
 
 
 def _profiles(db: Database, settings: Settings, version: str) -> dict[str, TableProfile]:
-    with _opened(db, settings, version) as (tables, connection):
+    with opened_tables(db, settings, version) as (tables, connection):
         return {t.name: profile(connection, f"read_parquet({literal(str(path))})", t) for t, path in tables}
 
 
 @contextmanager
-def _opened(
+def opened_tables(
     db: Database, settings: Settings, version: str
 ) -> Iterator[tuple[list[tuple[RegisteredTable, Path]], duckdb.DuckDBPyConnection]]:
     """The version's tables with their plain files, and a connection to look at them with."""

@@ -7,7 +7,6 @@ before the files are gone is finished by `service.catalogue.sweep`. What left in
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, DESTROYED, parse_version
 from provisioning.domain.errors import ProvisioningFault, RegistrationRefused, not_found
 from provisioning.service.catalogue import remove_folder
+from provisioning.service.certificates import PENDING, certificate_path, write_sealed
 from provisioning.store import catalogue
 from store import schema as s
 from store.database import Database
@@ -29,7 +29,6 @@ from store.transaction import Transaction
 from vault import Vault
 
 STATEMENT = "glovebox-destruction/1"
-PENDING = ".pending"
 
 
 class DestructionRefused(ProvisioningFault):
@@ -68,7 +67,7 @@ def destroy_version(db: Database, settings: Settings, *, version: str, reason: s
             {"reason": said, "digest": found["digest"], "certificate": certificate.digest(statement)},
         )
         path = _certificate(settings, version)
-        pending = _written(path, certificate.seal(statement, signer, t.receipt(t.record(entry))))
+        pending = write_sealed(path, certificate.seal(statement, signer, t.receipt(t.record(entry))))
     pending.replace(path)
     folder = settings.datasets / str(found["folder"])
     if folder.exists():
@@ -78,17 +77,18 @@ def destroy_version(db: Database, settings: Settings, *, version: str, reason: s
 
 
 def settle_certificates(db: Database, settings: Settings) -> list[Path]:
-    """After a crash: name certificates whose destruction was committed, remove those of one that was not.
+    """After a crash: name certificates whose registration or destruction was committed, remove those of one that was not.
 
-    Returns the certificates that were named. Run it when no destruction is under way.
+    Returns the certificates that were named. Run it when neither is under way.
     """
     with db.read() as c:
-        query = select(s.dataset_version.c.id).where(s.dataset_version.c.state == DESTROYED)
-        destroyed = {_certificate(settings, version) for version in c.execute(query).scalars()}
+        versions = c.execute(select(s.dataset_version.c.id, s.dataset_version.c.state)).all()
+        settled = {_certificate(settings, row.id) for row in versions if row.state == DESTROYED}
+        settled |= {certificate_path(settings, "registered", row.id) for row in versions}
     named = []
     for pending in sorted((settings.home / "certificates").glob(f"*{PENDING}")):
         path = pending.with_suffix(".json")
-        if path in destroyed and not path.exists():
+        if path in settled and not path.exists():
             pending.replace(path)
             named.append(path)
         else:
@@ -169,18 +169,7 @@ def _mounts(t: Transaction, version: str) -> list[dict[str, Any]]:
 
 
 def _certificate(settings: Settings, version: str) -> Path:
-    return settings.home / "certificates" / f"destroyed-{version.replace('/', '-')}.json"
-
-
-def _written(path: Path, sealed: bytes) -> Path:
-    """The certificate on the disk, not yet under its name: it counts once the transaction is committed."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    pending = path.with_suffix(PENDING)
-    with pending.open("wb") as file:
-        file.write(sealed)
-        file.flush()
-        os.fsync(file.fileno())
-    return pending
+    return certificate_path(settings, "destroyed", version)
 
 
 def _refused(version: str, why: str, do: str) -> DestructionRefused:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from provisioning.domain.classification import Classification
 from provisioning.domain.dataset import AVAILABLE, Column, Dataset, RegisteredTable, Version, VersionId
@@ -93,6 +93,26 @@ def recipe_of(c: Connection | Transaction, version_id: str) -> dict[str, Any]:
     """How a version was masked; empty for a delivery."""
     text = c.execute(select(s.dataset_version.c.recipe).where(s.dataset_version.c.id == version_id)).scalar()
     return dict(json.loads(text)) if text else {}
+
+
+def sheet_of(c: Connection | Transaction, name: str) -> dict[str, Any]:
+    """What people said of a dataset, as JSON."""
+    text = c.execute(select(s.dataset.c.datasheet).where(s.dataset.c.name == name)).scalar()
+    return dict(json.loads(text)) if text else {}
+
+
+def put_sheet(t: Transaction, name: str, sheet: dict[str, Any]) -> None:
+    text = json.dumps(sheet, sort_keys=True, ensure_ascii=False)
+    t.execute(update(s.dataset).where(s.dataset.c.name == name).values(datasheet=text))
+
+
+def columns_of(t: Transaction, name: str) -> dict[str, set[str]]:
+    """The columns of every table of a dataset, in whatever version."""
+    versions = select(s.dataset_version.c.id).where(s.dataset_version.c.dataset == name)
+    found: dict[str, set[str]] = {}
+    for row in t.execute(select(s.dataset_table).where(s.dataset_table.c.version.in_(versions))).all():
+        found.setdefault(row.name, set()).update(str(column["name"]) for column in json.loads(row.columns))
+    return found
 
 
 def add_dataset(t: Transaction, registration: Registration, *, actor: str) -> None:

@@ -199,6 +199,48 @@ def twin(
 
 
 @app.command()
+def describe(
+    name: Annotated[str, typer.Argument(help="The dataset's name.")],
+    sheet: Annotated[Path, typer.Argument(help="Its datasheet as JSON; see the page on bringing in a dataset.")],
+    by: By,
+    as_json: Json = False,
+) -> None:
+    """Say a dataset's source, legal basis, retention, units and keys; confirm what its columns identify. For its stewards."""
+    with console.faults_in_three_parts(as_json):
+        from provisioning.service import describe as described
+        from store.clock import now
+        from store.database import Database
+        from workbench.commands import delivery
+
+        text = delivery.text_of(sheet, "datasheet")
+        found = described.describe(Database.open(installation.load()), dataset=name, text=text, actor=by, at=now())
+        if as_json:
+            console.answer(found)
+        else:
+            console.out.print(f"{name} is described. Next: ./glovebox dataset sheet {name}/1", markup=False)
+
+
+@app.command()
+def sheet(
+    version: Version,
+    html: Annotated[Path | None, typer.Option(help="Write the page here instead of printing JSON.")] = None,
+) -> None:
+    """The datasheet of a version, with a profile under the gate's own threshold: as JSON, or as a page."""
+    with console.faults_in_three_parts():
+        import policy_engine
+        from provisioning.service import describe as described
+        from store.database import Database
+
+        settings = installation.load()
+        found = described.full_sheet(Database.open(settings), policy_engine.connect(settings), settings, version)
+        if html is None:
+            console.answer(found)
+        else:
+            html.write_text(described.as_html(found), "utf-8")
+            console.out.print(f"{html} is written.", markup=False)
+
+
+@app.command()
 def destroy(
     version: Version,
     by: By,

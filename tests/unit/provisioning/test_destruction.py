@@ -130,7 +130,7 @@ def test_a_crash_right_after_the_commit_loses_no_certificate(world: World, monke
 def test_a_certificate_of_a_destruction_that_was_rolled_back_is_removed(world: World) -> None:
     world.ready()
     pending = world.home / "certificates" / "destroyed-nafld-1.pending"
-    pending.parent.mkdir()
+    pending.parent.mkdir(exist_ok=True)
     pending.write_text("not committed")
     assert destruction.settle_certificates(world.db, world.settings) == []
     assert not pending.exists()
