@@ -31,6 +31,9 @@ class Project:
     state: ProjectState
     expires_at: datetime
     members: tuple[str, ...] = ()
+    legal_basis: str = ""
+    output_plan: str = ""
+    assessed: tuple[str, ...] = ()  # items of the checklist that a person confirmed
 
     def over(self, at: datetime) -> bool:
         return at >= self.expires_at

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ from store.usage import CAPPED, LIMITED
 
 __all__ = [
     "add_member",
+    "assess_project",
     "change_quotas",
     "close_project",
     "create_project",
@@ -44,17 +46,30 @@ __all__ = [
 ]
 
 
+_ITEM = re.compile(r"[a-z][a-z_]{0,40}")
 QUOTAS = (*LIMITED, *CAPPED)
 
 
 def create_project(
-    db: Database, *, name: str, title: str, purpose: str, sponsor: str, expires_at: datetime, actor: str, at: datetime
+    db: Database,
+    *,
+    name: str,
+    title: str,
+    purpose: str,
+    sponsor: str,
+    expires_at: datetime,
+    actor: str,
+    at: datetime,
+    legal_basis: str = "",
+    output_plan: str = "",
 ) -> Project:
     """Raises RegistrationRefused for a bad name or empty text, ProjectRefused for a taken name or an end in the past."""
     names.slug("project", name)
     names.person(sponsor)
     names.person(actor)
     lives.check_dates(name, expires_at=expires_at, at=at)
+    given = {"legal_basis": legal_basis, "output_plan": output_plan}
+    terms = {noun: names.text(noun.replace("_", " "), text) for noun, text in given.items() if text}
     row = {
         "name": name,
         "title": names.text("title", title),
@@ -64,6 +79,7 @@ def create_project(
         "created_at": stamp(at),
         "created_by": actor,
         "expires_at": stamp(expires_at),
+        "terms": json.dumps(terms, sort_keys=True),
     }
     with db.transaction(at) as t:
         if project(t, name) is not None:
@@ -71,8 +87,28 @@ def create_project(
                 f"Project {name} was not created.", why="There is one of this name.", do="Choose another name."
             )
         t.execute(insert(s.project).values(row))
-        facts = {noun: row[noun] for noun in ("title", "purpose", "sponsor", "expires_at")}
+        facts = {noun: row[noun] for noun in ("title", "purpose", "sponsor", "expires_at")} | terms
         t.record(Entry("project.created", actor, {"project": name}, facts))
+        return _required(t, name)
+
+
+def assess_project(db: Database, *, name: str, confirmed: Sequence[str], actor: str, at: datetime) -> Project:
+    """Record which items of the checklist a person confirms; policy says which are needed. Members do not assess their own project.
+
+    Raises NotFound, or ProjectRefused for an item that is none, a member, or a closed project."""
+    wanted = tuple(dict.fromkeys(confirmed))
+    with db.transaction(at) as t:
+        known = _required(t, name)
+        if known.state is ProjectState.CLOSED or actor in known.members or not all(map(_ITEM.fullmatch, wanted)):
+            raise ProjectRefused(
+                f"Project {name} was not assessed.",
+                why="It is closed, you are one of its members, or an item is not of the checklist's form.",
+                do="Let an administrator who is no member confirm items as policies/data/assessment.json names them.",
+            )
+        row = t.execute(select(s.project.c.terms).where(s.project.c.name == name)).scalar_one()
+        terms = json.loads(row) | {"assessed": list(wanted)}
+        t.execute(update(s.project).where(s.project.c.name == name).values(terms=json.dumps(terms, sort_keys=True)))
+        t.record(Entry("project.assessed", actor, {"project": name}, {"confirmed": list(wanted)}))
         return _required(t, name)
 
 

@@ -246,6 +246,7 @@ def _facts(
             "expires_at": stamp(found.expires_at),
             "purpose": found.purpose,
             "members": list(found.members),
+            "assessed": list(found.assessed),
         },
         "grants": [_grant_facts(c, each) for each in grants_of(c, found.name)],
         "works_on": works_on,

@@ -66,7 +66,17 @@ def _project(c: Reader, row: Any) -> Project:
         ProjectState(row.state),
         moment(row.expires_at),
         tuple(members),
+        **_terms(row.terms),
     )
+
+
+def _terms(text: str) -> dict[str, Any]:
+    terms = json.loads(text)
+    return {
+        "legal_basis": str(terms.get("legal_basis", "")),
+        "output_plan": str(terms.get("output_plan", "")),
+        "assessed": tuple(terms.get("assessed", ())),
+    }
 
 
 def _grant(row: Any) -> Grant:

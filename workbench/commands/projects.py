@@ -36,6 +36,8 @@ def create(
     purpose: Annotated[str, typer.Option(help="What the data may be used for; grants repeat it.")],
     until: Until,
     member: Annotated[list[str] | None, typer.Option(help="A member; repeat for several.")] = None,
+    legal_basis: Annotated[str, typer.Option(help="Why the data may be used so, in law or contract.")] = "",
+    output_plan: Annotated[str, typer.Option(help="What the project intends to release.")] = "",
 ) -> None:
     """Make a project. It sees no data until a steward grants some."""
     with console.faults_in_three_parts():
@@ -45,11 +47,38 @@ def create(
         at = now()
         end = moment(until, at)
         made = projects.create_project(
-            _db(), name=name, title=title, purpose=purpose, sponsor=by, expires_at=end, actor=by, at=at
+            _db(),
+            name=name,
+            title=title,
+            purpose=purpose,
+            sponsor=by,
+            expires_at=end,
+            actor=by,
+            at=at,
+            legal_basis=legal_basis,
+            output_plan=output_plan,
         )
         for person in member or []:
             projects.add_member(_db(), project=name, person=person, actor=by, at=at)
         console.out.print(f"Project {made.name} is there until {end:%Y-%m-%d}.")
+
+
+@app.command()
+def assess(
+    name: Name,
+    by: By,
+    confirm: Annotated[
+        list[str],
+        typer.Option(help="An item of the checklist (policies/data/assessment.json) that holds; repeat for all."),
+    ],
+) -> None:
+    """Confirm the checklist of a project before its first start. It replaces an earlier assessment."""
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        made = projects.assess_project(_db(), name=name, confirmed=confirm, actor=by, at=now())
+        console.out.print(f"Project {name} is assessed: {', '.join(made.assessed)}.")
 
 
 @app.command("list")
@@ -232,6 +261,9 @@ def _facts(one: Any, grants: list[Any]) -> dict[str, Any]:
         "purpose": one.purpose,
         "state": one.state.value,
         "expires_at": one.expires_at.isoformat(),
+        "legal_basis": one.legal_basis,
+        "output_plan": one.output_plan,
+        "assessed": list(one.assessed),
         "members": list(one.members),
         "grants": [
             {

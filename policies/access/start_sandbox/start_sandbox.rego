@@ -31,6 +31,7 @@ complete if {
 	is_string(input.project.expires_at)
 	is_string(input.project.purpose)
 	is_array(input.project.members)
+	is_array(input.project.assessed)
 	is_array(input.grants)
 	is_string(input.now)
 	input.now > "2"
@@ -247,6 +248,24 @@ grant_faults contains [grant.id, "quota_spent"] if {
 	grant.id in live
 	grant.version in spent_versions
 }
+
+needed contains item if {
+	some grant in input.grants
+	grant.id in in_force
+	some item in data.data.assessment[sprintf("%d", [shown_level(grant)])]
+}
+
+confirmed contains item if some item in input.project.assessed
+
+# METADATA
+# title: The project was assessed before its first start
+# description: >-
+#   What a person must have confirmed, by the levels of what would be mounted, stands in `policies/data/assessment.json`.
+# custom:
+#   short_name: not_assessed
+#   message: The project has not been assessed for data of this classification.
+#   remedy: Ask an administrator to go through the checklist.
+refusals contains "not_assessed" if count(needed - confirmed) > 0
 
 codes contains code if some code in refusals
 

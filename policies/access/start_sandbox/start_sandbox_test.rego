@@ -25,6 +25,7 @@ asked := {
 		"expires_at": "2027-01-01T00:00:00.000000Z",
 		"purpose": "study livers",
 		"members": ["ana"],
+		"assessed": [],
 	},
 	"grants": [given],
 	"now": "2026-11-23T00:00:00.000000Z",
@@ -106,7 +107,7 @@ test_every_missing_field_refuses if {
 	every field in ["person", "project", "grants", "now"] {
 		not start_sandbox.allow with input as object.remove(asked, [field])
 	}
-	every field in ["state", "expires_at", "purpose", "members"] {
+	every field in ["state", "expires_at", "purpose", "members", "assessed"] {
 		not start_sandbox.allow with input as object.union(
 			object.remove(asked, ["project"]),
 			{"project": object.remove(asked.project, [field])},
@@ -185,4 +186,18 @@ test_nothing_else_is_worked_on if {
 		found := start_sandbox.answer with input as object.union(asked, {"works_on": what})
 		not found.allow
 	}
+}
+
+test_restricted_data_needs_every_item_of_its_checklist if {
+	every item in data.data.assessment["4"] {
+		asked_for := object.union(with_grant({"classification": 4}), {"project": object.union(
+			asked.project,
+			{"assessed": [each | some each in data.data.assessment["4"]; each != item]},
+		)})
+		found := start_sandbox.answer with input as asked_for
+		not found.allow
+		codes(found) == {"not_assessed"}
+	}
+	whole := object.union(asked.project, {"assessed": data.data.assessment["4"]})
+	start_sandbox.allow with input as object.union(with_grant({"classification": 4}), {"project": whole})
 }

@@ -184,3 +184,17 @@ def test_a_grant_is_in_force_from_its_gift_to_its_end(world: World) -> None:
     assert not grant.in_force(START - instant)
     assert grant.in_force(grant.expires_at - instant)
     assert not grant.in_force(grant.expires_at)
+
+
+def test_members_do_not_assess_their_own_project(world: World) -> None:
+    world.project()
+    for changes in ({"actor": "ana"}, {"confirmed": ["no such item!"]}):
+        with pytest.raises(ProjectRefused):
+            projects.assess_project(
+                world.db, **{"name": "liver", "confirmed": ["least_data"], "actor": "adam", "at": AT, **changes}
+            )
+    assert world.entries("project.assessed") == []
+    made = projects.assess_project(world.db, name="liver", confirmed=["least_data"], actor="adam", at=AT)
+    assert made.assessed == ("least_data",)
+    (entry,) = world.entries("project.assessed")
+    assert entry["facts"] == {"confirmed": ["least_data"]}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from policy_engine import Answer, PolicyUnavailable
+from policy_engine.bundle import POLICIES
 from policy_engine.port import unavailable
 from provisioning.domain.errors import AccessRefused, ProvisioningFault, RegistrationRefused
 from provisioning.domain.mount_plan import MountPlan
@@ -16,6 +18,7 @@ from store import schema
 from tests.unit.provisioning.world import DAY, START, World
 
 AT = START + DAY
+CHECKLIST = json.loads((POLICIES / "data" / "assessment.json").read_text("utf-8"))["assessment"]["4"]
 ANALYST = ("analysts",)
 
 
@@ -202,6 +205,10 @@ def test_one_blind_dataset_makes_the_session_blind(world: World) -> None:
     world.ready()
     world.register("tax", classification=4, stewards=("stella",))
     world.grant("tax/1")
+    with pytest.raises(AccessRefused) as refused:
+        plan(world)
+    assert refused.value.reasons == ("not_assessed",)
+    projects.assess_project(world.db, name="liver", confirmed=CHECKLIST, actor="adam", at=AT)
     planned = plan(world)
     assert planned.view == "blind"
     assert [d.name for d in planned.datasets] == ["nafld", "tax"]
