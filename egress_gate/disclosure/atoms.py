@@ -446,7 +446,7 @@ class _Records:
                 contributors=(
                     self._sum(contributors, atom, size) if alone else self._most(contributors, atom, size)
                 ).astype(np.int64),
-                low=floors.get(name, float("-inf")),
+                low=floors.get(name, _floor(total, absolute)),
             )
         return Atoms(self._sum(self.rows, atom, size), units.astype(np.int64), measures, describe)
 
@@ -459,6 +459,11 @@ class _Records:
         out = np.zeros(size)
         np.maximum.at(out, atom, figure)
         return out
+
+
+def _floor(total: Floats, absolute: Floats) -> float:
+    """A measure without a negative contribution (pay, costs) is known to be of that kind; of any other nothing is known."""
+    return 0.0 if np.allclose(total, absolute, rtol=1e-9, atol=0.0) else float("-inf")
 
 
 def _two_largest(top1: Floats, top2: Floats, atom: Ints, size: int) -> tuple[Floats, Floats]:

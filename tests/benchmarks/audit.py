@@ -7,17 +7,23 @@ releases use five-year bands and filters on whole categories. `arbitrary`: each 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from egress_gate.disclosure.audit.published import COUNT, Atoms, Layer, PublishedTable
+from installation.settings import Settings
+from workbench.bench import Benchmark, Measured, Pair
 
 SIZES = {"age": 75, "region": 10, "sector": 18, "sex": 2, "size": 5}
 DIMENSIONS = tuple(SIZES)
 THRESHOLD = 10
+EARLIER = (5, 20, 100, 400)
+SECONDS = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,3 +160,34 @@ def _hash(signature: NDArray[np.int32]) -> NDArray[np.uint64]:
             marks = (marks ^ (signature[:, column].astype(np.int64) + 2).astype(np.uint64)) * factor
             marks ^= marks >> np.uint64(31)
     return marks
+
+
+@contextmanager
+def prepare(settings: Settings, quick: bool) -> Iterator[Iterator[Pair | Measured]]:
+    yield _measured(EARLIER[:1] if quick else EARLIER, 100_000)
+
+
+def _measured(sizes: Sequence[int], rows: int) -> Iterator[Pair | Measured]:
+    for kind in ("aligned", "arbitrary"):
+        for count in sizes:
+            yield from _one(f"{kind}.{count}", case(count, kind, rows))
+
+
+def _one(name: str, made: Case) -> Iterator[Measured]:
+    """The audit of one new release, from the atoms on; building the atoms is the verifier's work and not timed here."""
+    from egress_gate.disclosure.audit import AuditRules, audit
+
+    begun = time.perf_counter()
+    end = begun + SECONDS
+    answer = audit(
+        made.tables[-1], made.tables[:-1], made.atoms, AuditRules(THRESHOLD), left=lambda: end - time.perf_counter()
+    )
+    yield Measured(f"audit_seconds.{name}", round(time.perf_counter() - begun, 2))
+    yield Measured(f"audit.{name}.verdict", answer.verdict.value)
+    yield Measured(f"audit.{name}.cells", made.cells)
+    yield Measured(f"audit.{name}.atoms", made.atoms.size)
+    yield Measured(f"audit.{name}.findings", [sum(not f.already for f in answer.findings), len(answer.findings)])
+    yield Measured(f"audit.{name}.open", answer.open_targets)
+
+
+BENCHMARKS = [Benchmark("audit", "a new release beside 5 to 400 earlier ones over 100,000 records", prepare)]

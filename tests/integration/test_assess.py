@@ -251,3 +251,12 @@ def test_people_without_a_value_are_only_a_group_where_the_table_counts_them(ass
     for counted in ("count(x) AS c", "sum(x) AS c"):
         answer = assess(f"SELECT sex, count(*) AS n, avg(x) AS m, {counted} FROM t GROUP BY sex")
         assert "min_contributors" in cell(answer, sex="F")["findings"]
+
+
+def test_a_total_that_one_man_nearly_is_tells_him_though_his_cell_is_blank(assess: Judge, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(path.read_text("utf-8").replace(",W,M,241", ",W,M,900000"), "utf-8")
+    hidden = [{"region": "W", "sex": sex} for sex in "FM"]
+    earlier = [{"sql": "SELECT region, sex, sum(x) AS s FROM t GROUP BY region, sex", "suppressed": hidden}]
+    answer = assess("SELECT region, sum(x) AS s FROM t GROUP BY region", earlier=earlier)
+    assert [(one["kind"], one["interval"]) for one in answer["audit"]] == [("exact", [904_610.0, 904_610.0])]
