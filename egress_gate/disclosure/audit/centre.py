@@ -20,6 +20,7 @@ from egress_gate.disclosure.suppression.solver import OutOfTime
 
 SLACK = 1e-7
 LARGEST = 9_000
+_STEPS_A_SECOND = 5e9  # of a factorisation, on a small machine
 
 
 class TooLarge(Exception):
@@ -83,7 +84,8 @@ def feasible(system: System, point: Floats) -> bool:
 
 def find_centre(system: System, left: SecondsLeft) -> Centre:
     """Raises OutOfTime, or TooLarge when the equations are too many."""
-    if system.matrix.shape[0] > LARGEST:
+    equations = system.matrix.shape[0]
+    if equations > LARGEST or equations**3 / 3 / _STEPS_A_SECOND > left() / 4:
         raise TooLarge
     if not np.isfinite(system.low[: system.atoms]).all():
         return _free_centre(system)

@@ -124,7 +124,11 @@ def _case(
 
 
 def _judge(case: _Case) -> None:
-    system = assemble(case.truth, case.floor, case.earlier + case.new)
+    try:
+        system = assemble(case.truth, case.floor, case.earlier + case.new, case.left)
+    except OutOfTime:
+        case.open_targets = max(1, int((case.atoms.contributors > 0).sum()))
+        return
     case.note("atoms", system.atoms)
     case.note("equations", system.matrix.shape[0])
     if not system.says_something:

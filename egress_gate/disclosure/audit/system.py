@@ -13,7 +13,8 @@ import numpy as np
 from scipy import sparse
 
 from egress_gate.disclosure.audit.published import Cells, Layer
-from egress_gate.disclosure.linear import Bools, Floats, Ints
+from egress_gate.disclosure.linear import Bools, Floats, Ints, SecondsLeft, forever
+from egress_gate.disclosure.suppression.solver import OutOfTime
 from installation.fault import Fault
 
 
@@ -74,14 +75,14 @@ class System:
         return bool((self.owner < 0).any() or (self.emptied_by == -1).any())
 
 
-def assemble(truth: Floats, atom_low: float, sources: Sequence[Source]) -> System:
-    """The system of one quantity. Raises AuditInconsistent when a published figure is not the data's."""
+def assemble(truth: Floats, atom_low: float, sources: Sequence[Source], left: SecondsLeft = forever) -> System:
+    """The system of one quantity. Raises AuditInconsistent when a published figure is not the data's, OutOfTime."""
     emptied_by = _emptied(len(truth), atom_low, sources)
     emptied = emptied_by > _NOBODY
     if np.any(np.abs(truth[emptied]) > 1e-6):
         raise _disagrees("A group that a release shows as empty has records.")
     columns = np.flatnonzero(~emptied)
-    blocks = _blocks(columns, _told_apart(sources), truth)
+    blocks = _blocks(columns, _told_apart(sources), truth, left)
     return _equations(columns, truth, atom_low, blocks, emptied_by, tuple(sources))
 
 
@@ -101,13 +102,15 @@ def _told_apart(sources: Sequence[Source]) -> list[Source]:
     return sorted(sources, key=lambda s: (-s.layer.size, s.table < 0, s.table, s.number))
 
 
-def _blocks(columns: Ints, ordered: Sequence[Source], truth: Floats) -> list[Block]:
+def _blocks(columns: Ints, ordered: Sequence[Source], truth: Floats, left: SecondsLeft) -> list[Block]:
     marks = np.random.default_rng(20_24).integers(0, 2**62, len(truth), dtype=np.int64)
     sample = columns[:: max(1, len(columns) // 256)]
     seen: set[int] = set()
     kept: list[Source] = []
     blocks = []
     for source in sorted(ordered, key=lambda s: s.table < 0):
+        if left() <= 0:
+            raise OutOfTime
         layer = source.layer
         cell_of = layer.cell_of
         hashes = _set_marks(cell_of[columns], layer.size, marks[columns])

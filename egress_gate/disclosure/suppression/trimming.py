@@ -26,6 +26,7 @@ def trim(separator: Separator, hidden: Bools, lines: list[Cut], lost: set[Target
     candidates = np.flatnonzero(kept & ~table.hidden_anyway)
     if not len(candidates):
         return kept
+    cell = candidates[0]
     try:
         witnesses = _Witnesses(separator, kept, [t for t in separator.targets if t not in lost], left)
         if not witnesses.found:
@@ -36,7 +37,7 @@ def trim(separator: Separator, hidden: Bools, lines: list[Cut], lost: set[Target
             if broken or not witnesses.without(int(cell), left):
                 kept[cell] = True
     except OutOfTime:
-        kept[cell] = True
+        kept[cell] = True  # the one being tried stays
     return kept
 
 
