@@ -44,6 +44,15 @@ def needed_releases(
     return Needed(tuple(o for o in owners if o >= 0), -1 in owners)
 
 
+def proof_owners(system: System, bound: Bound) -> Needed:
+    """Every release that the equation of an exact figure is made of, and those whose empty groups it leaves out."""
+    rows = np.flatnonzero(np.abs(bound.duals) > _USED)
+    owners = {int(o) for o in system.owner[rows]}
+    for sign in (1.0, -1.0):
+        owners |= _zeros_needed(system, bound.duals, rows, sign)
+    return Needed(tuple(sorted(o for o in owners if o >= 0)), -1 in owners)
+
+
 def _zeros_needed(system: System, duals: Floats, rows: Ints, sign: float) -> set[int]:
     """Releases whose empty groups the proof leans on: without them its shadow would be negative somewhere."""
     shadow = np.zeros(len(system.emptied_by))

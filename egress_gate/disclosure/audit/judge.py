@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.sparse.linalg import lsmr
 
 from egress_gate.disclosure.audit.centre import Centre, TooLarge, find_centre
-from egress_gate.disclosure.audit.collisions import Needed, needed_releases
+from egress_gate.disclosure.audit.collisions import Needed, needed_releases, proof_owners
 from egress_gate.disclosure.audit.differencing import Difference, differences
 from egress_gate.disclosure.audit.exact import Bound, Programme
 from egress_gate.disclosure.audit.integers import reaches_in_integers
@@ -333,7 +333,12 @@ def _conclude(case: _Case, system: System, targets: Targets, k: int, bound: Boun
         columns = np.flatnonzero(bound.shadow[: system.atoms] >= 1 - 1e-7)
     exact = _is_exact(case, system, bound, columns, sign)
     already = _already(case, system.columns[columns], sign, bound.value, exact=exact)
-    needed = Needed(case.all_earlier, new=False) if already else _needed(case, system, bound, row, sign, limit)
+    if already:
+        needed = Needed(case.all_earlier, new=False)
+    elif exact and np.isfinite(case.floor):
+        needed = proof_owners(system, bound)
+    else:
+        needed = _needed(case, system, bound, row, sign, limit)
     atoms = system.columns[columns]
     truth = float((row @ system.truth)[0])
     interval = (0.0 if case.floor == 0.0 else truth, bound.value) if sign > 0 else (bound.value, float("inf"))
