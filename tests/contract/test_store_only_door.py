@@ -12,7 +12,10 @@ from installation.settings import CHECKOUT
 PACKAGES = ("installation", "ledger", "policy_engine", "provisioning", "egress_gate", "workbench")
 DRIVERS = {"sqlite3", "psycopg", "psycopg2", "alembic"}
 OPENERS = {"create_engine", "create_async_engine", "sessionmaker", "make_url", "writer_engine", "reader_engine"}
-ALLOWED = {"provisioning/intake/readers.py": {"sqlite3"}}  # reads a provider's file, read-only, to register it
+ALLOWED = {  # a provider's file or server, read-only, to register what it holds; never ours
+    "provisioning/intake/readers.py": {"sqlite3"},
+    "provisioning/intake/databases.py": {"create_engine", "make_url"},
+}
 FILES = [path for package in PACKAGES for path in sorted((Path(CHECKOUT) / package).rglob("*.py"))]
 
 
