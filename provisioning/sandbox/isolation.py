@@ -255,7 +255,8 @@ def mount_facts(profile: HardeningProfile, observed: Observed, binds: Sequence[B
 def _cover(profile: HardeningProfile, mount: Mount) -> bool:
     """A mount over a masked or read-only path: it hides or narrows, it gives nothing."""
     if mount.point in profile.masked_paths:
-        return (mount.kind == "tmpfs" and (mount.read_only or mount.root == "/null")) or mount.root == "/null"
+        empty_folder = mount.kind == "tmpfs" and mount.read_only
+        return empty_folder or (mount.kind in ("tmpfs", "devtmpfs") and mount.root == "/null")
     if mount.point.startswith("/sys/fs/cgroup/"):
         return mount.read_only
     return mount.point in profile.readonly_paths

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from installation.settings import Settings
-from provisioning.sandbox.hardening import Bind, profile
+from provisioning.sandbox.containers import cgroup_version
+from provisioning.sandbox.hardening import Bind, host_config, profile
 from provisioning.sandbox.isolation import Proof, cgroup_facts, mount_facts, network_facts, process_facts
 from provisioning.sandbox.kernel import Observed, cgroup_folders, parse_limits, parse_mounts
 from provisioning.sandbox.mounts import Folders, MountOrder, mounts_below
@@ -85,3 +86,68 @@ def test_a_sandbox_id_is_never_a_path(tmp_path: Path, name: str) -> None:
 def test_a_dataset_name_is_never_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not a dataset name"):
         MountOrder("0123456789abcdef", 1000, tmp_path / "h.ext4", 1, {name: tmp_path})
+
+
+# A container's mounts on cgroup v2, in the form in which a current engine's runc makes them: one cgroup2 file system, read-only.
+V2_MOUNTS = """\
+700 650 0:52 / / ro,relatime - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w
+701 700 0:55 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
+702 700 0:56 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k,mode=755,inode64
+703 702 0:57 / /dev/pts rw,nosuid,noexec,relatime - devpts devpts rw,gid=5,mode=620,ptmxmode=666,max=64
+704 700 0:58 / /sys ro,nosuid,nodev,noexec,relatime - sysfs sysfs ro
+705 704 0:29 / /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2 cgroup rw,nsdelegate,memory_recursiveprot
+706 702 0:54 / /dev/mqueue rw,nosuid,nodev,noexec,relatime - mqueue mqueue rw
+707 702 0:59 / /dev/shm rw,nosuid,nodev,noexec,relatime - tmpfs shm rw,size=65536k,inode64
+708 700 0:60 / /tmp rw,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw,size=262144k,nr_inodes=16384,inode64
+709 700 8:1 /r /etc/resolv.conf ro,relatime - ext4 /dev/sda1 rw
+710 701 0:55 /sys /proc/sys ro,nosuid,nodev,noexec,relatime - proc proc rw
+711 701 0:56 /null /proc/kcore rw,nosuid - tmpfs tmpfs rw,size=65536k,mode=755,inode64
+712 701 0:61 / /proc/acpi ro,relatime - tmpfs tmpfs ro,inode64
+713 704 0:62 / /sys/firmware ro,relatime - tmpfs tmpfs ro,inode64
+"""
+
+
+def _mounts_on_v2(tmp_path: Path, text: str) -> list[str]:
+    wanted = profile(Settings(home=tmp_path), cgroup_version=2)
+    seen = Observed(("lo",), 0, parse_mounts(text), {}, {}, (), {}, "")
+    return [fact.name for fact in mount_facts(wanted, seen, []) if not fact.holds]
+
+
+def test_mounts_of_a_current_engine_on_cgroup_v2_hold(tmp_path: Path) -> None:
+    assert _mounts_on_v2(tmp_path, V2_MOUNTS) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "named"),
+    [
+        ("/sys/fs/cgroup ro,", "/sys/fs/cgroup rw,", "/sys/fs/cgroup read-only"),
+        ("/proc/sys ro,", "/proc/sys rw,", "/proc/sys read-only"),
+        ("/sys/firmware ro,relatime - tmpfs tmpfs ro", "/sys/firmware rw,relatime - sysfs sysfs rw", "unknown mounts"),
+        ("/proc/kcore rw,nosuid - tmpfs tmpfs", "/proc/kcore rw,nosuid - proc proc", "unknown mounts"),
+        ("/null /proc/kcore rw", "/ /proc/kcore rw", "unknown mounts"),
+        ("/dev/mqueue rw", "/run/docker.sock rw", "unknown mounts"),
+        ("/tmp rw,nosuid,nodev,noexec", "/tmp rw,nosuid,nodev", "/tmp flags missing"),
+        (",nr_inodes=16384", "", "/tmp flags missing"),
+        (",max=64", "", "terminals"),
+    ],
+)
+def test_each_weaker_mount_on_cgroup_v2_is_drift(tmp_path: Path, was: str, becomes: str, named: str) -> None:
+    assert was in V2_MOUNTS
+    assert named in _mounts_on_v2(tmp_path, V2_MOUNTS.replace(was, becomes))
+
+
+@pytest.mark.parametrize("version", ["1", "2", "", None])
+def test_the_engine_says_which_cgroup_it_has(version: str | None) -> None:
+    """Engines before 20.10 say nothing, and know version 1 alone."""
+
+    class Engine:
+        def info(self) -> dict[str, str | None]:
+            return {"CgroupVersion": version} if version is not None else {}
+
+    assert cgroup_version(Engine()) == (2 if version == "2" else 1)  # type: ignore[arg-type]
+
+
+def test_on_cgroup_v2_the_engine_is_told_no_swappiness(tmp_path: Path) -> None:
+    """It refuses the container otherwise."""
+    assert "MemorySwappiness" not in host_config(profile(Settings(home=tmp_path), cgroup_version=2))
+    assert host_config(profile(Settings(home=tmp_path), cgroup_version=1))["MemorySwappiness"] == 0
