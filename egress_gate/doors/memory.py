@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from egress_gate.doors.sandboxes import Sandbox
@@ -17,6 +17,7 @@ from egress_gate.doors.trail import Event, Trail
 from store.clock import now
 
 MOST_REQUESTS = 512
+RUNNING_AFTER = timedelta(seconds=20)
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Asked:
     withheld: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
     recorded: bool = False
+    begun: bool = False  # on the trail already, as still running
     said: Counter[str] = field(default_factory=Counter)  # messages of a kind that have passed for it
     over: str | None = None  # under blind: why nothing is said of it, once that was asked; empty when it may be
 
@@ -74,11 +76,22 @@ class KernelMemory:
         if asked.code is None or asked.recorded:
             return
         asked.recorded = True
-        code = asked.code.encode("utf-8", "replace")
+        self._write(asked, who)
+
+    def note_running(self) -> None:
+        """Cells that began a while ago and have not ended go on the trail as they stand: a kernel may never say that it is idle."""
+        for asked in self._asked.values():
+            if asked.code is None or asked.recorded or asked.begun or now() - asked.at < RUNNING_AFTER:
+                continue
+            asked.begun = True
+            self._write(asked, "", running=True)
+
+    def _write(self, asked: Asked, who: str, **more: Any) -> None:
+        code = (asked.code or "").encode("utf-8", "replace")
         facts = {
             "who": who or self._sandbox.person, "project": self._sandbox.project, "view": self._sandbox.view,
             "shown": asked.digest.hexdigest(), "shown_bytes": asked.shown, "withheld": asked.withheld,
-            "milliseconds": int((now() - asked.at).total_seconds() * 1000),
+            "milliseconds": int((now() - asked.at).total_seconds() * 1000), **more,
         }  # fmt: skip
         self._trail.happened(
             self._sandbox, Event("cell", hashlib.sha256(code).hexdigest(), asked.shown, facts, asked.at, blob=code)

@@ -61,6 +61,7 @@ class SessionDoor:
         self._ended: dict[str, str] = {}  # prefix → why its last sandbox ended
         self._relay = Relay(trail)
         self._sockets = WebSocketRelay(trail)
+        trail.before.append(self._note_running)
 
     # -- sandboxes come and go ----------------------------------------------------------------------------------------
     async def open(self, sandbox: Sandbox) -> Viewer:
@@ -94,6 +95,10 @@ class SessionDoor:
         if viewer is not None:
             viewer.allotment.warnings = warnings
         return viewer is not None
+
+    def _note_running(self) -> None:
+        for viewer in self._viewers.values():
+            viewer.note_running()
 
     def _budget(self, sandbox: Sandbox, standing: Standing) -> Budget:
         """One budget a person and project, so that a second server does not double it."""

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -96,6 +97,7 @@ class Trail:
         self._tallies: dict[str, Tally] = {}
         self._waiting: list[tuple[Sandbox, list[Event]]] = []
         self._writing = asyncio.Lock()
+        self.before: list[Callable[[], None]] = []  # called before each batch: who has something to add
 
     def _page(self, sandbox: Sandbox) -> Page:
         page = self._pages.get(sandbox.id)
@@ -143,6 +145,8 @@ class Trail:
     async def flush(self) -> None:
         """Write what is counted. When the store is away the batch is kept and tried again."""
         async with self._writing:
+            for add in self.before:
+                add()
             at = now()
             pages, self._pages = self._pages, {}
             counted = {project: tally.counted.copy() for project, tally in self._tallies.items()}

@@ -66,6 +66,10 @@ class Viewer:
         if self._interface is None:
             self._interface, self._drawer = interface, Drawer(interface)
 
+    def note_running(self) -> None:
+        for memory in self._kernels.values():
+            memory.note_running()
+
     def close(self) -> None:
         for memory in self._kernels.values():
             memory.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 import string
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp import WSMsgType
 
+import egress_gate.doors.memory as memory_module
 from egress_gate.doors.answers import Answers
 from egress_gate.doors.blind_judge import ANSWER_TYPE, BlindJudge
 from egress_gate.doors.contents import blind, model_of, refuse_download
@@ -247,6 +249,28 @@ async def test_a_cell_is_recorded_with_its_code_and_what_it_showed(sandbox: Sand
     assert cell.facts["who"] == "ana"
     assert cell.size == cell.facts["shown_bytes"] > 0
     assert SECRET not in json.dumps(cell.facts)
+
+
+async def test_a_cell_that_never_ends_is_recorded_while_it_runs(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that its analyst wrote never says that it is idle: its cells are not to wait for that."""
+    monkeypatch.setattr(memory_module, "RUNNING_AFTER", timedelta(0))
+    book = FakeBook()
+    trail = Trail(book)
+    memory = KernelMemory(sandbox, trail)
+    trail.before.append(memory.note_running)
+    judge = OpenJudge(memory, KERNEL_V1, "ana", lambda code, what: None)
+    judge.inward(*encode(request(), KERNEL_V1))
+    for _ in range(3):
+        judge.outward(*encode(everywhere("stream", "iopub"), KERNEL_V1))
+        await trail.flush()
+    (cell,) = book.of("cell")
+    assert cell.blob == CODE.encode()
+    assert cell.facts["running"] is True
+    memory.close()
+    await trail.flush()
+    assert [each.facts.get("running") for each in book.of("cell")] == [True, None], "and once more when it is over"
 
 
 @pytest.mark.parametrize(

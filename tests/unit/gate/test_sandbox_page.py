@@ -120,3 +120,14 @@ def test_a_release_names_the_proof_of_its_sandbox(world: World, started: str) ->
     page = signed_in(make_desk(world), "stella").get(f"{PREFIX}releases/{kept.id}/trace").text
     assert named["proof"] in page
     assert f"{PREFIX}sandboxes/{started}" in page
+
+
+def test_a_sandbox_without_proof_or_facts_says_so_and_breaks_nothing(world: World) -> None:
+    """Rows from before, or of a batch that was cut: the page shows what there is."""
+    sandbox = Sandbox("5a", "ana", "", "/user/ana/", "liver", "open", "t", world.settings.sandboxes / "5a")
+    bare = Event("cell", "0" * 64, 3, {}, world.clock())
+    StoreBook(world.database, Blobs(world.settings.blobs)).write([(sandbox, [bare])], world.clock())
+    page = signed_in(make_desk(world), "audrey").get(f"{PREFIX}sandboxes/5a")
+    assert page.status_code == 200
+    assert "No proof is on the record." in page.text
+    assert "is missing or no longer hashes" in page.text
