@@ -15,6 +15,7 @@ from egress_gate.service import administer
 from egress_gate.service.administer import Move
 from egress_gate.store import overview
 from store.clock import stamp
+from store.usage import usage
 
 admin = APIRouter(prefix="/admin", include_in_schema=False, default_response_class=HTMLResponse)
 Name = Annotated[str, Path(max_length=100)]
@@ -63,7 +64,10 @@ def project_page(request: Request, visitor: SignedIn, desk: TheDesk, name: Name)
     found = administer.project_for_admin(desk.gate, visitor.person, name, desk.clock())
     with desk.gate.store.read() as c:
         sandboxes, grants = overview.running(c, name), overview.grants(c, name)
-    return _page(request, visitor, desk, "admin_project.html", project=found, sandboxes=sandboxes, grants=grants)
+        used = usage(c, project=name)
+    return _page(
+        request, visitor, desk, "admin_project.html", project=found, sandboxes=sandboxes, grants=grants, used=used
+    )
 
 
 @admin.post("/projects/{name}/state")
