@@ -24,6 +24,7 @@ def grouping_sets(select: exp.Select, keys: tuple[Key, ...]) -> tuple[frozenset[
         return (full,)
     if group.args.get("all"):
         return (full,)
+    group = _named(group, select, keys)
     plain = [e for e in group.expressions if not isinstance(e, (exp.Rollup, exp.Cube, exp.GroupingSets))]
     special = [e for e in group.expressions if isinstance(e, (exp.Rollup, exp.Cube, exp.GroupingSets))]
     special += [e for part in ("rollup", "cube", "grouping_sets") for e in group.args.get(part) or []]
@@ -45,6 +46,30 @@ def grouping_sets(select: exp.Select, keys: tuple[Key, ...]) -> tuple[frozenset[
             "Add it to GROUP BY, or take it out.",
         )
     return tuple(sorted(distinct, key=lambda chosen: (-len(chosen), sorted(chosen))))
+
+
+def _named(group: exp.Expr, select: exp.Select, keys: tuple[Key, ...]) -> exp.Expr:
+    """The same with positions as names, because the statement is written anew and its columns may move."""
+    names = {key.name for key in keys}
+
+    def name(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.Literal) or not _is_element(node):
+            return node
+        at = int(node.this) if not node.is_string and node.this.isdigit() else 0
+        shown = select.expressions[at - 1].alias_or_name if 0 < at <= len(select.expressions) else ""
+        if shown not in names:
+            raise refused(f"GROUP BY {node.sql()[:40]}", "At that position stands no key.", "Name the key.")
+        return exp.column(exp.to_identifier(shown, quoted=True))
+
+    return group.copy().transform(name)
+
+
+def _is_element(node: exp.Expr) -> bool:
+    """Whether a literal stands for a grouping key and is not part of one."""
+    parent = node.parent
+    while isinstance(parent, (exp.Tuple, exp.Paren)):
+        parent = parent.parent
+    return isinstance(parent, (exp.Group, exp.Rollup, exp.Cube, exp.GroupingSets))
 
 
 def order_of(select: exp.Select, keys: tuple[Key, ...]) -> tuple[str, ...]:
@@ -98,9 +123,7 @@ def _members(one: exp.Expr) -> list[exp.Expr]:
 
 
 def _key_of(expression: exp.Expr, keys: tuple[Key, ...]) -> str:
-    """The key that a GROUP BY element means: its number, its name, or the same expression."""
-    if isinstance(expression, exp.Literal) and not expression.is_string and expression.this.isdigit():
-        raise refused("GROUP BY a position", "The statement is written anew, and positions may shift.", "Name the key.")
+    """The key that a GROUP BY element means: its name, or the same expression."""
     for key in keys:
         if (
             isinstance(expression, exp.Column)

@@ -142,7 +142,12 @@ REFUSED = [
     ("SELECT quantile_cont(pay, age) FROM people", "quantile"),
     ("SELECT quantile_cont(pay, [0.1, 0.2]) FROM people", "quantile"),
     ("SELECT quantile_cont(pay, 1.0) FROM people", "quantile"),
-    ("SELECT sex, count(*) FROM people GROUP BY 1", "position"),
+    ("SELECT sex, count(*) FROM people GROUP BY 2", "GROUP BY 2"),
+    ("SELECT sex, count(*) FROM people GROUP BY 0", "GROUP BY 0"),
+    ("SELECT sex, count(*) FROM people GROUP BY 9", "GROUP BY 9"),
+    ("SELECT sex, count(*) FROM people GROUP BY -1", "GROUP BY"),
+    ("SELECT sex, count(*) FROM people GROUP BY 'sex'", "GROUP BY 'sex'"),
+    ("SELECT sex, count(*) FROM people GROUP BY ROLLUP (1, 3)", "GROUP BY 3"),
     ("SELECT count(*) FROM people GROUP BY sex", "GROUP BY"),
     ("SELECT sex, age, count(*) FROM people GROUP BY sex", "GROUP BY"),
     # measures that hide one person's value among known numbers

@@ -33,10 +33,20 @@ def units(derivation: Derivation) -> list[str]:
         ("GROUPING SETS ((sex, age), (age), ())", [{"sex", "age"}, {"age"}, set()]),
         ("sex, ROLLUP (age)", [{"sex", "age"}, {"sex"}]),
         ("ALL", [{"sex", "age"}]),
+        ("1, 2", [{"sex", "age"}]),
+        ("ROLLUP (1, 2)", [{"sex", "age"}, {"sex"}, set()]),
+        ("GROUPING SETS ((1, 2), (2), ())", [{"sex", "age"}, {"age"}, set()]),
     ],
 )
 def test_grouping_is_read_as_sets_of_keys(how: str, wanted: list[set[str]]) -> None:
     assert sets(f"SELECT sex, age, count(*) AS n FROM people GROUP BY {how}") == wanted
+
+
+def test_a_position_is_written_anew_as_a_name() -> None:
+    made = parse("SELECT age // 10 AS decade, count(*) AS n FROM people GROUP BY 1 ORDER BY 1", CATALOGUE)
+    assert [key.name for key in made.keys] == ["decade"]
+    assert "GROUP BY 1" not in made.canonical_sql()
+    assert made.canonical_sql() == parse(made.canonical_sql(), CATALOGUE).canonical_sql()
 
 
 def test_a_join_on_the_unit_makes_one_kind_of_people() -> None:
