@@ -58,8 +58,14 @@ class Figure:
 
 
 def figure(spec: Any, table: Any) -> Figure:
-    """``spec`` is a Vega-Lite specification (a dictionary, or an Altair chart) over the columns of ``table``: SQL, or a table made by
-    `crosstab`, `groupby` or `pivot_table`. Raises Mistake for anything else."""
+    """A figure of ``spec`` over ``table``, which the gate draws again.
+
+    ``glovebox.figure({"mark": "bar", "encoding": {"x": {"field": "male", "type": "nominal"}, "y": {"field": "n", "type": "quantitative"}}},
+    glovebox.groupby("nafld1", "male").size())``.
+
+    ``spec`` is a Vega-Lite specification (a dictionary, or an Altair chart) over the columns of ``table``: SQL, or a table made by
+    `crosstab`, `groupby` or `pivot_table`, whose columns are those that its ``sql`` names. Raises Mistake for anything else.
+    """
     made = spec if isinstance(spec, Mapping) else spec.to_dict() if hasattr(spec, "to_dict") else None
     text = table if isinstance(table, str) else getattr(table, "release_sql", None)
     if not isinstance(made, Mapping) or not isinstance(text, str) or not text.strip():

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from glovebox.compiled import _quoted, _table
 from glovebox.errors import Mistake
+from glovebox.measured import quoted, table_name
 from glovebox.release import release
 from glovebox.tables import sql, tables
 
@@ -83,17 +83,20 @@ class Regression:
 
 
 def ols(formula: str, rows: str) -> Regression:
-    """Least squares. ``rows`` is a table's name or ``SELECT columns FROM … [JOIN …] [WHERE …]``."""
+    """Least squares: ``glovebox.ols("bmi ~ C(male) + age", "nafld1")``.
+
+    ``rows`` is a table's name or ``SELECT columns FROM … [JOIN …] [WHERE …]``.
+    """
     return Regression("ols", formula, rows)
 
 
 def logit(formula: str, rows: str) -> Regression:
-    """Logistic regression of a column of 0 and 1."""
+    """Logistic regression of a column of 0 and 1: ``glovebox.logit("status ~ age + bmi", "nafld1")``. ``rows`` as in `ols`."""
     return Regression("logit", formula, rows)
 
 
 def poisson(formula: str, rows: str) -> Regression:
-    """Poisson regression of a column of counts."""
+    """Poisson regression of a column of counts: ``glovebox.poisson("visits ~ C(male) + age", "nafld1")``. ``rows`` as in `ols`."""
     return Regression("poisson", formula, rows)
 
 
@@ -116,7 +119,7 @@ def _rows(formula: str, table: str) -> str:
             f"It has {', '.join(known or ())}.",
             "Correct the formula, or give SQL that makes the column.",
         )
-    return f"SELECT {', '.join(map(_quoted, named))}\nFROM {_table(table)}"
+    return f"SELECT {', '.join(map(quoted, named))}\nFROM {table_name(table)}"
 
 
 __all__ = ["Regression", "logit", "ols", "poisson"]
