@@ -90,9 +90,10 @@ def cell_findings(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters
 
 
 def _counted(one: Aggregate, aggregates: Sequence[Aggregate]) -> bool:
-    """Whether the table tells how many have a value: it counts them, or shows both their sum and their mean."""
-    same = {a.func for a in aggregates if a.argument == one.argument and a.where == one.where}
-    return one.chooses or (one.argument is not None and ("count" in same or {"sum", "avg"} <= same))
+    """Whether another value of the table may tell of those whom this one leaves out: it counts them, or adds something up over
+    others. The number of rows or of people alone tells neither."""
+    others = [a for a in aggregates if a is not one and not a.of_unit and (a.chooses or a.argument is not None)]
+    return one.chooses or (one.argument is not None and bool(others))
 
 
 def _behind(one: Aggregate, stats: MeasureStats, *, counted: bool) -> list[int]:
