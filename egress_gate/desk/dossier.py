@@ -20,6 +20,7 @@ from egress_gate.domain.request import State, Verb, allowed
 from egress_gate.domain.review import ReviewVerdict, parties_of
 from egress_gate.policy.ask import Permission
 from egress_gate.render import regression
+from egress_gate.render.image import is_image
 from egress_gate.render.table import key_text, value_text
 from egress_gate.service.errors import no_such
 from egress_gate.service.ports import EarlierTable
@@ -86,11 +87,13 @@ class FigureView:
 
 @dataclass(frozen=True)
 class FileView:
-    """A file that the gate could not recompute, as text or as a notebook without anything that runs."""
+    """A file that the gate could not recompute, as text, as a picture written anew, or as a notebook without anything that runs."""
 
     size: int
     notebook: NotebookView | None
     text: str | None
+    picture: bool = False  # there is one to look at
+    unreadable: tuple[str, ...] = ()  # why there is none
 
 
 @dataclass(frozen=True)
@@ -277,14 +280,17 @@ def _item_view(
         table=table,
         model=_model(desk, check) if item.kind is Kind.REGRESSION else None,
         figure=_figure(desk, item, check) if item.kind is Kind.FIGURE else None,
-        file=_file(desk, item) if item.kind not in DERIVED and item.blob else None,
+        file=_file(desk, item, check) if item.kind not in DERIVED and item.blob else None,
         overlaps=grid(item.name, check.canonical_sql, left) if check.canonical_sql else None,
         inferred=bars(table.audit) if table else (),
     )
 
 
-def _file(desk: Desk, item: Item) -> FileView:
+def _file(desk: Desk, item: Item, check: CheckRow) -> FileView:
     data = desk.gate.blobs.read(item.blob or "")
+    if is_image(item.name):
+        why = tuple(str(f.figures["what"]) for f in check.findings if f.rule == "unreadable" and "what" in f.figures)
+        return FileView(len(data), None, None, sent_picture(check) is not None, why)
     notebook = notebook_view(data) if item.name.lower().endswith(".ipynb") else None
     return FileView(len(data), notebook, None if notebook else text_view(data))
 
@@ -327,16 +333,23 @@ def figure_facts(desk: Desk, check: CheckRow) -> dict[str, Any] | None:
     return found
 
 
+def sent_picture(check: CheckRow) -> str | None:
+    """The digest of a sent picture as the gate wrote it anew. A figure's own picture stands in its assessment instead."""
+    return check.protected if check.assessment is None and is_image(check.item) else None
+
+
 def figure_picture(desk: Desk, visitor: Visitor, number: int, item: str) -> bytes:
     """The PNG as it would leave, for those who see the evidence. Raises NotFound for everybody else and for what is no figure."""
     found = visible(desk.gate, visitor.person, number, desk.clock())
     with desk.gate.store.read() as c:
         checks = requests.checks(c, number, found.request.revision)
     check = next((k for k in checks if k.item == item), None)
-    kept = figure_facts(desk, check) if check is not None and sees_evidence(visitor, found) else None
-    if kept is None:
+    if check is None or not sees_evidence(visitor, found):
         raise no_such("figure")
-    return desk.gate.blobs.read(kept["png"])
+    digest = sent_picture(check) or (figure_facts(desk, check) or {}).get("png")
+    if digest is None:
+        raise no_such("figure")
+    return desk.gate.blobs.read(digest)
 
 
 def _table_view(made: Mapping[str, Any]) -> TableView:

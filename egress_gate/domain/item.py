@@ -147,6 +147,15 @@ def checked_texts(title: str, purpose: str, context: str) -> None:
             )
 
 
+def _is_jpeg(item: Item) -> bool:
+    return item.name.casefold().endswith((".jpg", ".jpeg"))
+
+
+def picture_name(name: str) -> str:
+    """What a picture of the manual lane leaves as: the gate writes it as PNG."""
+    return name if name.casefold().endswith(".png") else f"{name}.png"
+
+
 def checked_items(items: list[Item]) -> list[Item]:
     """All of them, or ItemRefused; names are unique without regard to case because they become file names."""
     if not items or len(items) > MAX_ITEMS:
@@ -155,7 +164,7 @@ def checked_items(items: list[Item]) -> list[Item]:
             why=f"A request holds between 1 and {MAX_ITEMS} outputs.",
             do="Add an output." if not items else "Split it into several requests.",
         )
-    names = [i.name.casefold() for i in items]
+    names = [(picture_name(i.name) if i.kind is Kind.FILE and _is_jpeg(i) else i.name).casefold() for i in items]
     if len(set(names)) != len(names):
         raise ItemRefused(
             "Two outputs have the same name.", why="Each becomes a file of that name.", do="Give each its own name."

@@ -29,6 +29,14 @@ def only_pixels(png: bytes) -> bytes:
     return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(pixels, 9)) + _chunk(b"IEND", b"")
 
 
+def written(width: int, height: int, rgb: bytes) -> bytes:
+    """A PNG of these pixels, three bytes each, and nothing else; the same pixels give the same bytes."""
+    row = width * 3
+    lines = b"".join(b"\x00" + rgb[at : at + row] for at in range(0, height * row, row))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines, 9)) + _chunk(b"IEND", b"")
+
+
 def _chunks(png: bytes) -> tuple[bytes, bytes]:
     if png[:8] != SIGNATURE:
         raise _unreadable()

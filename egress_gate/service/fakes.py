@@ -169,7 +169,7 @@ class FakeEngine:
 
 
 def _parameters(facts: dict[str, Any]) -> dict[str, Any]:
-    return {"min_contributors": 10, "protect": False, "max_cells": 10_000}
+    return {"min_contributors": 10, "protect": False, "max_cells": 10_000, "files": ["md", "png", "jpg"]}
 
 
 def _decision(facts: dict[str, Any]) -> dict[str, Any]:

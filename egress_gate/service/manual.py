@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ def file_findings(
         texts = [text, *(words for _, words in cells(data))] if is_notebook(item.name) else [text]
     except NotebookUnreadable:
         return (*found, Finding("unreadable", Severity.FAIL))
-    rows = max(record_rows(one, sources) for one in texts)
+    rows = max([object_rows(text, sources), *(record_rows(one, sources) for one in texts)])
     if rows:
         found.append(Finding("raw_records", Severity.FAIL, rows, {"rows": rows}))
     return tuple(found)
@@ -47,7 +48,10 @@ def _text(data: bytes) -> str | None:
 
 
 def record_rows(text: str, sources: Sequence[SourceTable]) -> int:
-    """How many lines look like records: a delimited table that has the privacy unit or half the columns of a source."""
+    """How many lines look like records: a delimited table that has the privacy unit or half the columns of a source.
+
+    Its header is the first line with several fields, or any line with at least five below it that have as many fields.
+    """
     best = 0
     for delimiter in (",", "\t", ";", "|"):
         try:
@@ -56,7 +60,65 @@ def record_rows(text: str, sources: Sequence[SourceTable]) -> int:
             continue
         if len(rows) > RECORD_LIKE_ROWS and _looks_like(rows[0], sources):
             best = max(best, len(rows) - 1)
+        best = max(best, _below_a_header(rows, sources))
+    return max(best, _below_a_header([r.split() for r in text.splitlines()], sources))
+
+
+def _below_a_header(rows: Sequence[Sequence[str]], sources: Sequence[SourceTable]) -> int:
+    """Lines directly below one that names columns, with as many fields as it or one more: a frame's index has no name."""
+    columns = [frozenset(c["name"].casefold() for c in table.columns) for table in sources]
+    best = start = 0
+    while start < len(rows):
+        below = _below(rows, start) if _names_columns(rows[start], columns) else 0
+        best = max(best, below if below >= RECORD_LIKE_ROWS else 0)
+        start += 1 + below
     return best
+
+
+def _below(rows: Sequence[Sequence[str]], start: int) -> int:
+    widths = {len(rows[start]), len(rows[start]) + 1}
+    end = next((n for n in range(start + 1, len(rows)) if len(rows[n]) not in widths), len(rows))
+    return end - start - 1
+
+
+def _names_columns(row: Sequence[str], columns: Sequence[frozenset[str]]) -> bool:
+    """Two columns of one source or more, and little else; a list that explains columns names one in each line."""
+    names = {f.strip().strip('"').casefold() for f in row} - {""}
+    return any(len(names & own) >= max(2, len(names) / 2) for own in columns)
+
+
+def object_rows(text: str, sources: Sequence[SourceTable]) -> int:
+    """How many JSON objects, in a list or one a line, have the privacy unit or half the columns of a source among their keys."""
+    if not text.lstrip().startswith(("{", "[")):
+        return 0
+    try:
+        found = _objects(json.loads(text))
+    except (ValueError, RecursionError):
+        found = [o for line in text.splitlines() for o in _object(line)]
+    alike = sum(_looks_like(tuple(o), sources) for o in found)
+    return alike if alike >= RECORD_LIKE_ROWS else 0
+
+
+def _objects(value: object) -> list[Mapping[str, object]]:
+    """Every object in it, however deep."""
+    found: list[Mapping[str, object]] = []
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            found.append(one)
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return found
+
+
+def _object(line: str) -> list[Mapping[str, object]]:
+    try:
+        made = json.loads(line)
+    except (ValueError, RecursionError):
+        return []
+    return [made] if isinstance(made, dict) else []
 
 
 def _looks_like(header: Sequence[str], sources: Sequence[SourceTable]) -> bool:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from egress_gate.domain.decision import Reason
-from egress_gate.domain.item import Item
+from egress_gate.domain.finding import Finding, Severity
+from egress_gate.domain.item import Item, picture_name
+from egress_gate.policy.facts import parameters_input
 from egress_gate.render.bundle import Part
+from egress_gate.render.image import ImageRefused, is_image, reencoded
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes.lane import Checked, LaneContext, Leaving, without_assessment
 from egress_gate.service.manual import file_findings
@@ -17,13 +22,55 @@ from egress_gate.store.requests import CheckRow
 
 class FileLane:
     def refusal(self, gate: Gate, item: Item, sources: Sequence[SourceTable], /) -> Reason | None:
-        return None
+        """A picture that cannot be written anew. One that policy will not let leave is not decoded to find out."""
+        if not is_image(item.name):
+            return None
+        answer = gate.engine.query("release/parameters", parameters_input(sources, (item,))).result
+        return _picture_refusal(gate, item) if isinstance(answer, dict) and _opened(item, answer) else None
 
     def check(self, gate: Gate, item: Item, context: LaneContext, /) -> Checked:
+        if is_image(item.name):
+            return _picture(gate, item, context)
         return without_assessment(item, context, file_findings(gate, item, context.sources, context.parameters))
 
     def leaving(self, gate: Gate, item: Item, check: CheckRow, /) -> Leaving:
+        if is_image(item.name):
+            return _picture_leaving(gate, check)
         data = gate.blobs.read(item.blob or "")
         if not is_notebook(item.name):
             return Leaving((Part(check.item, data),))
         return Leaving((Part(check.item, stripped(data)),), certified={"outputs": "stripped"})
+
+
+def _opened(item: Item, parameters: Mapping[str, Any]) -> bool:
+    """Whether policy lets a person look at files of this ending; no decoder meets any other."""
+    return item.name.casefold().rpartition(".")[2] in parameters.get("files", ())
+
+
+def _picture_refusal(gate: Gate, item: Item) -> Reason | None:
+    try:
+        reencoded(gate.blobs.read(item.blob or ""))
+    except ImageRefused as fault:
+        return Reason(fault.code, f"{item.name}: {fault.what} {fault.why}", fault.do)
+    return None
+
+
+def _picture(gate: Gate, item: Item, context: LaneContext) -> Checked:
+    """Written anew while it is checked, so that what a person looks at is what leaves."""
+    unseen = Finding("not_recomputed", Severity.WARN)
+    if not _opened(item, context.parameters):
+        return without_assessment(item, context, (unseen, Finding("unreadable", Severity.FAIL)))
+    try:
+        png = reencoded(gate.blobs.read(item.blob or ""))
+    except ImageRefused as fault:
+        failed = Finding("unreadable", Severity.FAIL, 0, {"what": fault.why, "do": fault.do, "code": fault.code})
+        return without_assessment(item, context, (unseen, failed))
+    made = without_assessment(item, context, (unseen,))
+    return replace(made, row=replace(made.row, protected=gate.blobs.put(png)))
+
+
+def _picture_leaving(gate: Gate, check: CheckRow) -> Leaving:
+    if check.protected is None:
+        return Leaving()
+    part = Part(picture_name(check.item), gate.blobs.read(check.protected))
+    return Leaving((part,), certified={"picture": "re-encoded"})

@@ -32,6 +32,15 @@ small_cells_allowed contains row.small_cells_allowed if some row in rows
 
 max_cells contains row.max_cells if some row in rows
 
+# endings that every level of the data lets a person look at; no other file is opened further than its text
+files contains ending if {
+	some row in rows
+	some ending in row.files
+	every other in rows {
+		ending in other.files
+	}
+}
+
 # the numbers for regressions have a file of their own
 models contains data.data.regressions[sprintf("%d", [found])] if some found in input.classifications
 
@@ -101,6 +110,7 @@ answer := {
 	"small_cells_allowed": number.least(small_cells_allowed),
 	"max_cells": number.least(max_cells),
 	"protect": protect,
+	"files": sort(files),
 	"regression": regression,
 	"protection": protection,
 } if {

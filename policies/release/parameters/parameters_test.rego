@@ -18,6 +18,15 @@ test_the_strictest_number_of_each_counts if {
 	found.max_cells == data.data.levels["4"].max_cells
 }
 
+test_only_files_that_every_level_names_are_opened if {
+	found := parameters.answer with input as {"classifications": [1, 2]}
+	found.files == ["csv", "ipynb", "md", "png", "txt"]
+	mixed := parameters.answer with input as {"classifications": [1, 3]}
+	not "png" in mixed.files
+	none := parameters.answer with input as {"classifications": [1, 4]}
+	none.files == []
+}
+
 test_the_strictest_numbers_for_regressions_count if {
 	found := parameters.answer with input as {"classifications": [1, 4]}
 	found.regression == data.data.regressions["4"]
