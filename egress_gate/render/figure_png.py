@@ -34,7 +34,7 @@ def written(width: int, height: int, rgb: bytes) -> bytes:
     row = width * 3
     lines = b"".join(b"\x00" + rgb[at : at + row] for at in range(0, height * row, row))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines, 9)) + _chunk(b"IEND", b"")
+    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines, 6)) + _chunk(b"IEND", b"")
 
 
 def _chunks(png: bytes) -> tuple[bytes, bytes]:
