@@ -50,6 +50,7 @@ class CellRow:
     findings: tuple[str, ...]
     suppressed: str | None
     leaving: tuple[str, ...] | None = None  # the figures that leave; None when the row is left out
+    left_out: bool = False  # by HAVING
 
 
 @dataclass(frozen=True)
@@ -364,6 +365,7 @@ def _table_view(made: Mapping[str, Any]) -> TableView:
             findings=tuple(cell["findings"]),
             suppressed=cell["suppressed"],
             leaving=_leaving(cell, values),
+            left_out=cell.get("left_out") is True,
         )
         for cell in ordered[:SHOWN_ROWS]
     )
@@ -382,7 +384,7 @@ def _table_view(made: Mapping[str, Any]) -> TableView:
 def _leaving(cell: Mapping[str, Any], values: Sequence[str]) -> tuple[str, ...] | None:
     """The row as it leaves: its own figures, or the rounded or noisy ones where the table has such."""
     figures = cell.get("released", cell["values"])
-    if cell["suppressed"] is not None or figures is None:
+    if cell["suppressed"] is not None or figures is None or cell.get("left_out"):
         return None
     return tuple(value_text(figures.get(v)) for v in values)
 
@@ -465,12 +467,13 @@ def dossier_json(desk: Desk, visitor: Visitor, number: int) -> dict[str, Any]:
 
 
 def _protected_json(table: TableView | None) -> dict[str, Any]:
-    """What would leave: every key, and the values of the rows that are not withheld."""
+    """What would leave: every key, and the values of the rows that are not withheld; nothing of a row that HAVING leaves out."""
     if table is None:
         return {"suppressed": [], "rows": []}
+    rows = [r for r in table.rows if not r.left_out]
     return {
-        "suppressed": [dict(zip(table.keys, r.keys, strict=True)) for r in table.rows if r.leaving is None],
-        "rows": [{"key": list(r.keys), "values": None if r.leaving is None else list(r.leaving)} for r in table.rows],
+        "suppressed": [dict(zip(table.keys, r.keys, strict=True)) for r in rows if r.leaving is None],
+        "rows": [{"key": list(r.keys), "values": None if r.leaving is None else list(r.leaving)} for r in rows],
     }
 
 

@@ -31,6 +31,10 @@ def read_aggregate(name: str, expression: exp.Expr, source: RowSource) -> Aggreg
     return _with_arguments(name, func, expression, where, digits, source)
 
 
+def has_aggregate(expression: exp.Expr) -> bool:
+    return any(isinstance(node, (exp.AggFunc, exp.Window, exp.WithinGroup, exp.Filter)) for node in expression.walk())
+
+
 def _with_arguments(
     name: str, func: str, call: exp.Expr, where: exp.Expr | None, digits: int | None, source: RowSource
 ) -> Aggregate:

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from egress_gate.disclosure.aggregates import read_aggregate
+from egress_gate.disclosure.aggregates import has_aggregate, read_aggregate
 from egress_gate.disclosure.allowed import AGGREGATES
 from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.derived import DIALECT, Aggregate, Derivation, Key
 from egress_gate.disclosure.errors import refused
 from egress_gate.disclosure.expressions import check_row_expression
 from egress_gate.disclosure.grouping import grouping_sets, order_of
+from egress_gate.disclosure.having import read_having
 from egress_gate.disclosure.labels import plain_words, unique_names
 from egress_gate.disclosure.sources import RowSource, read_source
 from egress_gate.disclosure.statement import one_select, refuse_parts
@@ -30,7 +31,7 @@ def parse(sql: str, catalogue: Mapping[str, TableSchema]) -> Derivation:
     Raises SqlSyntax, UnknownTable, UnknownColumn, or DerivationRefused, which names the construct and the nearest allowed.
     """
     select = one_select(sql)
-    refuse_parts(select)
+    refuse_parts(select, having=True)
     source = read_source(select, catalogue)
     where = select.args.get("where")
     if where is not None:
@@ -45,7 +46,8 @@ def parse(sql: str, catalogue: Mapping[str, TableSchema]) -> Derivation:
         )
     unique_names([*(k.name for k in keys), *(a.name for a in aggregates)])
     where_expression = where.this if where is not None else None
-    return Derivation(source, where_expression, keys, sets, aggregates, order_of(select, keys), source.tables())
+    order, having = order_of(select, keys), read_having(select, keys, aggregates, source)
+    return Derivation(source, where_expression, keys, sets, aggregates, order, source.tables(), having)
 
 
 def _projections(select: exp.Select, source: RowSource) -> tuple[tuple[Key, ...], tuple[Aggregate, ...]]:
@@ -64,7 +66,7 @@ def _projections(select: exp.Select, source: RowSource) -> tuple[tuple[Key, ...]
         name = projected.alias or (
             expression.name if isinstance(expression, exp.Column) else _own_name(expression, number)
         )
-        if _has_aggregate(expression):
+        if has_aggregate(expression):
             aggregates.append(read_aggregate(name, expression, source))
         else:
             check_row_expression(expression, source, "a key")
@@ -77,7 +79,3 @@ def _own_name(expression: exp.Expr, number: int) -> str:
     """A name for a column that the analyst did not name: the function's, with its place where that helps."""
     inner = expression.this if isinstance(expression, (exp.Round, exp.Filter, exp.Paren)) else expression
     return f"{AGGREGATES.get(type(inner), 'column')}_{number + 1}"
-
-
-def _has_aggregate(expression: exp.Expr) -> bool:
-    return any(isinstance(node, (exp.AggFunc, exp.Window, exp.WithinGroup, exp.Filter)) for node in expression.walk())

@@ -46,7 +46,8 @@ class Aggregate:
 class Derivation:
     """One table: keys × grouping sets × aggregates over ``source`` rows that ``where`` keeps.
 
-    ``grouping_sets`` are sets of key names; a key outside a cell's set stands for the total over it.
+    ``grouping_sets`` are sets of key names; a key outside a cell's set stands for the total over it. ``having`` chooses, by names of
+    the columns, among the rows that leave (`having`); nothing that measures, judges or audits the table looks at it.
     """
 
     source: RowSource
@@ -56,10 +57,14 @@ class Derivation:
     aggregates: tuple[Aggregate, ...]
     order: tuple[str, ...] = ()
     tables: tuple[TableSchema, ...] = field(default=())
+    having: exp.Expr | None = None
 
-    def canonical_sql(self) -> str:
-        """The same table as SQL, written by us."""
-        return self.select(hidden=False).sql(dialect=DIALECT, pretty=False)
+    def canonical_sql(self, *, having: bool = True) -> str:
+        """The same table as SQL, written by us; the whole of it without ``having``."""
+        made = self.select(hidden=False)
+        if having and self.having is not None:
+            made = made.having(self.having.copy(), copy=False)
+        return made.sql(dialect=DIALECT, pretty=False)
 
     def select(self, *, hidden: bool) -> exp.Select:
         """The regenerated statement; ``hidden`` adds ``__g0…``, which say for each key whether it is totalled over."""

@@ -44,8 +44,8 @@ def one_select(sql: str) -> exp.Select:
     return statement
 
 
-def refuse_parts(select: exp.Select) -> None:
-    """Raises DerivationRefused for a clause that no statement to the gate may have."""
+def refuse_parts(select: exp.Select, *, having: bool = False) -> None:
+    """Raises DerivationRefused for a clause that no statement to the gate may have. ``having``: it has rows to choose among."""
     for part, label in (
         ("limit", "LIMIT"),
         ("offset", "OFFSET"),
@@ -64,7 +64,7 @@ def refuse_parts(select: exp.Select) -> None:
         ("distribute", "DISTRIBUTE BY"),
         ("sort", "SORT BY"),
     ):
-        if select.args.get(part):
+        if select.args.get(part) and not (part == "having" and having):
             raise _refuse_part(label)
 
 
@@ -97,12 +97,9 @@ def _bounded(statement: exp.Expr) -> None:
 
 def _refuse_part(label: str) -> Exception:
     why = {
-        "HAVING": "Which groups are missing would tell their size.",
         "LIMIT": "A cut-off list of records or of the largest groups tells single values.",
     }.get(label, "It is not part of the grammar that the gate can judge.")
-    nearest = {"HAVING": "Leave HAVING out: the gate suppresses small cells itself."}.get(
-        label, NEAREST.get(label, "Leave it out.")
-    )
+    nearest = "Leave it out." if label == "HAVING" else NEAREST.get(label, "Leave it out.")
     return refused(label, why, nearest)
 
 

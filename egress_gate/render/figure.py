@@ -42,6 +42,8 @@ class Drawing:
 
 def draw(figure: Figure, table: CanonicalTable) -> Drawing:
     """The figure over the rows of `table` that leave. Raises NotDrawn or SvgRefused; nothing is drawn of a withheld row."""
+    if table != table.whole:
+        draw(figure, table.whole)  # whether it can be drawn must not answer a HAVING
     if len(table.leaving) > MAX_ROWS:
         raise _not_drawn(f"It has more than {MAX_ROWS} rows.")
     spec = {"$schema": SCHEMA, "data": {"values": rows(table)}, **figure.spec}

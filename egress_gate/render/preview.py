@@ -24,6 +24,7 @@ def assessment_json(made: Assessment) -> dict[str, Any]:
                 "contributors": c.contributors,
                 "findings": list(c.findings),
                 "suppressed": c.suppressed,
+                **({"left_out": True} if c.left_out else {}),
                 **({"released": None if c.released is None else dict(c.released)} if altered else {}),
             }
             for c in made.cells
@@ -48,7 +49,7 @@ def assessment_json(made: Assessment) -> dict[str, Any]:
 def author_preview(made: Assessment) -> dict[str, Any]:
     """What would be suppressed, without any figure: keys and a mark, rules and counts.
 
-    Of a rounded table or one with noise no row is marked: which rows are left out follows from the figures.
+    Of a rounded table or one with noise no row is marked, and none that HAVING leaves out: which these are follows from the figures.
     """
     return {
         "protection": made.protection.facts(),

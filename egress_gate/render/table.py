@@ -11,7 +11,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -24,11 +24,12 @@ Scalar = int | float | str | bool | None
 
 @dataclass(frozen=True)
 class Row:
-    """`values` are empty when `suppressed`; a key of None is the total over that column."""
+    """`values` are empty when `suppressed`; a key of None is the total over that column. `left_out`: HAVING does not want it."""
 
     key: Mapping[str, Any]
     values: tuple[Scalar, ...]
     suppressed: bool
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,12 @@ class CanonicalTable:
     @property
     def leaving(self) -> tuple[Row, ...]:
         """The rows that are written into files."""
-        return tuple(r for r in self.rows if not r.suppressed)
+        return tuple(r for r in self.rows if not r.suppressed and not r.left_out)
+
+    @property
+    def whole(self) -> CanonicalTable:
+        """The table as it would be without HAVING."""
+        return replace(self, rows=tuple(replace(r, left_out=False) for r in self.rows))
 
     @property
     def cells(self) -> int:
@@ -146,5 +152,5 @@ def table_from_assessment(assessment: Mapping[str, Any]) -> CanonicalTable:
         if figures is None:
             continue
         shown = tuple(None if hidden else figures[v] if protection is not None else figures.get(v) for v in values)
-        rows.append(Row(dict(cell["key"]), shown, hidden))
+        rows.append(Row(dict(cell["key"]), shown, hidden, cell.get("left_out") is True))
     return CanonicalTable(keys, values, tuple(rows), protection)

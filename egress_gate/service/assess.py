@@ -24,6 +24,7 @@ from egress_gate.disclosure.plan import plan
 from egress_gate.disclosure.rules import Parameters
 from egress_gate.disclosure.tabulation import Tabulation, tabulate
 from egress_gate.domain.finding import Finding, Severity
+from egress_gate.service.having import left_out
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.ports import EarlierTable
 from egress_gate.verifier.execute import CSV
@@ -93,7 +94,9 @@ def assess_file(path: Path) -> dict[str, Any]:
     return {
         "decision": verdict["outcome"],
         "reasons": verdict["reasons"],
-        "cells": [_cell(c) for c in judged.cells],
+        "cells": [
+            _cell(c) for c, gone in zip(judged.cells, left_out(derivation, judged.cells), strict=True) if not gone
+        ],
         "audit": [_inference(d.target, d.interval, d.collides_with, d.kind) for d in audit.details],
         "audit_verdict": audit.verdict,
         "findings": [f.facts() for f in _findings(judged, audit)],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from egress_gate.disclosure.derivation import Derivation, parse
+from egress_gate.disclosure.having import without_having
 from egress_gate.disclosure.judge import Judgement
 from egress_gate.disclosure.plan import Plan
 from egress_gate.disclosure.rules import Parameters
@@ -63,8 +64,8 @@ def joint_audit(
     controlled: bool = False,
 ) -> JointAudit:
     """``rounding_base``: what the table's own figures are rounded to when they leave, ``controlled``: to either neighbour. Earlier
-    tables with noise tie nothing: no figure of theirs is exact. Raises nothing: an audit that could not be done
-    is not proven."""
+    tables with noise tie nothing: no figure of theirs is exact. Of one with HAVING every row counts as
+    published. Raises nothing: an audit that could not be done is not proven."""
     hidden = [c.cell.published_key for c in judged.cells if c.suppressed]
     others = [e for e in earlier if e.method != "noise" and not _same(derivation, hidden, e)]
     if not others and not hidden and not _tells_twice(derivation):
@@ -194,6 +195,8 @@ def _not_proven(releases: set[int], reason: str) -> Finding:
 
 
 def _same(derivation: Derivation, hidden: Sequence[Mapping[str, Any]], earlier: EarlierTable) -> bool:
+    """The whole table again: what its HAVING left out before was judged as if it had left."""
     before = sorted(str(sorted(dict(k).items(), key=str)) for k in earlier.suppressed)
     now = sorted(str(sorted(k.items(), key=str)) for k in hidden)
-    return earlier.sql == derivation.canonical_sql() and before == now and earlier.rounding_base is None
+    same = without_having(earlier.sql) == derivation.canonical_sql(having=False)
+    return same and before == now and earlier.rounding_base is None

@@ -134,6 +134,7 @@ class JudgedCell:
     findings: tuple[str, ...] = ()
     suppressed: str | None = None
     released: Mapping[str, Any] | None = None  # the figures that leave, where they are rounded or carry noise
+    left_out: bool = False  # by HAVING, though it could leave
 
 
 @dataclass(frozen=True)

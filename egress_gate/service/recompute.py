@@ -20,6 +20,7 @@ from egress_gate.domain.finding import Finding, Severity
 from egress_gate.domain.protection import Method, Protection
 from egress_gate.service.altered import Altered, noisy, require_counts, rounded
 from egress_gate.service.errors import RecomputerAway
+from egress_gate.service.having import left_out
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.modelling import Refit, judged_model
 from egress_gate.service.noise import OpenDpMechanism
@@ -171,12 +172,14 @@ def _assessment(
 ) -> Assessment:
     judged = altered.judged
     findings = [Finding(f.rule, Severity(f.severity), f.cells, dict(f.figures)) for f in judged.findings]
+    released = altered.released or (None,) * len(judged.cells)
+    unwanted = left_out(derivation, judged.cells, altered.released)
     return Assessment(
         canonical_sql=derivation.canonical_sql(),
         versions=versions(derivation, question.sources),
         keys=tuple(k.name for k in derivation.keys),
         values=tuple(a.name for a in derivation.aggregates),
-        cells=tuple(_cell(j, altered.released[i] if altered.released else None) for i, j in enumerate(judged.cells)),
+        cells=tuple(map(_cell, judged.cells, released, unwanted)),
         findings=(*findings, *audit.findings),
         audit_verdict=audit.verdict,
         audit=audit.details,
@@ -188,7 +191,7 @@ def _assessment(
     )
 
 
-def _cell(judged: Judged, released: Mapping[str, Any] | None) -> JudgedCell:
+def _cell(judged: Judged, released: Mapping[str, Any] | None, unwanted: bool) -> JudgedCell:
     cell = judged.cell
     key = cell.published_key
-    return JudgedCell(key, dict(cell.values), cell.contributors, judged.rules, judged.suppressed, released)
+    return JudgedCell(key, dict(cell.values), cell.contributors, judged.rules, judged.suppressed, released, unwanted)

@@ -7,11 +7,13 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from egress_gate.render.figure import PROGRAM, NotDrawn, draw
+from egress_gate.render.figure import rows as rows_of
 from egress_gate.render.figure_png import SIGNATURE, only_pixels
 from egress_gate.render.figure_spec import MAX_LIST, Figure, SpecRefused, read_figure
 from egress_gate.render.figure_svg import SvgRefused, sanitised
@@ -163,6 +165,20 @@ def test_what_cannot_be_drawn_is_said_and_nothing_is_made() -> None:
         draw(read_figure(BAR, COLUMNS), CanonicalTable(("sex",), ("n",), rows))
     with pytest.raises(NotDrawn):
         draw(Figure(spec={"mark": "no such mark"}), TABLE)
+
+
+def test_whether_a_figure_can_be_drawn_does_not_answer_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else HAVING n > k over one row too many, or over a row that no picture shows, would be a question without a steward."""
+    wide = tuple(Row({"sex": str(n)}, (n,), False, left_out=n > 0) for n in range(5_001))
+    with pytest.raises(NotDrawn):
+        draw(read_figure(BAR, COLUMNS), CanonicalTable(("sex",), ("n",), wide))
+    unshown: list[CanonicalTable] = []
+    monkeypatch.setattr("egress_gate.render.figure.rows", lambda table: unshown.append(table) or rows_of(table))
+    left = replace(TABLE, rows=tuple(replace(r, left_out=True) for r in TABLE.rows))
+    drawn = draw(read_figure(BAR, COLUMNS), left)
+    assert [len(t.leaving) for t in unshown] == [2, 0]
+    assert drawn.spec["data"] == {"values": []}
+    assert b"120" not in drawn.svg
 
 
 @pytest.mark.parametrize(

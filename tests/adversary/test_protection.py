@@ -22,10 +22,11 @@ from egress_gate.domain.protection import asked_protection, chosen_protection
 from egress_gate.domain.request import State
 from egress_gate.policy.facts import Person
 from egress_gate.service.check import check, claim
+from egress_gate.service.ports import Question
 from egress_gate.service.recompute import SealedRecomputer
 from egress_gate.service.release import prepare, release
 from egress_gate.service.review import Opinion, ReviewVerdict, review
-from egress_gate.service.submit import Draft, caller, submit
+from egress_gate.service.submit import Draft, caller, sources_of, submit
 from egress_gate.store import privacy, releases, requests
 from egress_gate.store.requests import RequestRow
 from ledger.entry import Entry
@@ -33,6 +34,7 @@ from policy_engine.in_process import InProcess
 from store import schema as s
 from store.clock import stamp
 from tests.integration.cohort import SameProcess
+from tests.unit.gate.desks import PREFIX, make_desk, signed_in
 from tests.unit.gate.factory import START, World, make_world
 
 NOISE = {"method": "noise"}
@@ -361,3 +363,55 @@ def test_a_figure_over_noise_is_drawn_from_the_same_answer(world: World) -> None
     assert held is not None
     assert table(world, release(world.gate, held, world.clock()), "f1") == first
     assert spent(world) == 0.5
+
+
+def test_having_looks_at_the_rounded_figures_alone(world: World) -> None:
+    """100 or 101 people of each age, all of them shown as 105: a condition between the two must not tell them apart."""
+    by_age = {str(age): 105 for age in range(40, 48)}
+    assert table(world, let_out(world, (f"{BY_AGE} HAVING count(*) > 100", {"method": "round"}))) == by_age
+    assert table(world, let_out(world, (f"{BY_AGE} HAVING n <= 101", {"method": "round"}))) == {}
+
+
+def test_another_condition_on_noise_is_paid_like_another_question(world: World) -> None:
+    """Each answer has its own noise, so each costs."""
+    for k in (10, 11):
+        let_out(world, (f"{BY_SEX} HAVING n > {k}", NOISE))
+    assert spent(world) == 1.0
+
+
+def test_a_preview_does_not_answer_a_condition(world: World) -> None:
+    """What HAVING would leave out tells figures, and no steward has seen them yet."""
+    api = TestClient(build_analyst_api(world.gate, world.clock), headers={"x-glovebox-sandbox": "5a"})
+    told = []
+    for k in (0, 402, 403, 1000):
+        answer = api.post("/v1/preview", json={"sql": f"{BY_SEX} HAVING n > {k}"})
+        assert answer.status_code == 200, answer.text
+        told.append({name: value for name, value in answer.json().items() if name != "canonical_sql"})
+    assert all(one == told[0] for one in told)
+    assert len(told[0]["cells"]) == 2
+
+
+def test_figures_of_the_analyst_are_compared_with_the_whole_table(world: World) -> None:
+    """A disagreement that depended on a condition would answer it; rows that agree agree under any."""
+    sources = sources_of(world.gate, ["nafld/1"])
+    rules = {"min_contributors": 10, "dominance": {"n": 2, "k": 0.9}, "p_percent": 0.1}
+    sent = {"columns": ["sex", "n"], "rows": [[1, 403]]}
+    for k in (0, 402, 403):
+        asked_for = Question("t", f"{BY_SEX} HAVING n > {k}", sources, rules, expected=sent)
+        made = world.gate.recomputer.assess(asked_for)
+        assert "disagreement" not in {f.rule for f in made.findings}, k
+
+
+def test_what_a_condition_leaves_out_does_not_leave_and_the_steward_sees_why(world: World) -> None:
+    row = asked(world, (f"{BY_SEX} HAVING n > 402", None))
+    assert row.state is State.IN_REVIEW, reasons(world, row)
+    page = signed_in(make_desk(world), "stella").get(f"{PREFIX}requests/{row.name}").text
+    assert "left out by HAVING" in page
+    assert "1 row left out whole" in page
+    released = let_out(world, (f"{BY_SEX} HAVING n > 402", None))
+    assert table(world, released) == {"1": 403}
+    with world.gate.store.read() as c:
+        (before,) = releases.earlier(c, ["nafld/1"])
+    assert before.sql.endswith('HAVING "n" > 402')
+    assert before.suppressed == ()
+    assert table(world, let_out(world, (BY_SEX, None))) == {"1": 403, "2": 400}

