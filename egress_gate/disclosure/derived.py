@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from egress_gate.disclosure.catalogue import TableSchema
-from egress_gate.disclosure.measures import is_plain
+from egress_gate.disclosure.measures import is_composed, is_plain
 from egress_gate.disclosure.sources import RowSource
 
 DIALECT = "duckdb"
@@ -39,7 +39,12 @@ class Aggregate:
     @property
     def chooses(self) -> bool:
         """Whether a condition inside the aggregate, or in what it is taken of, may leave some people out."""
-        return self.where is not None or self.derived or not is_plain(self.argument)
+        return self.where is not None or self.derived or not is_plain(self.argument) or not is_plain(self.second)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether people for whom one column is 0 count for nothing, so that only the others stand behind the value."""
+        return self.func == "corr" or is_composed(self.argument)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,16 @@ def is_plain(expression: exp.Expr | None) -> bool:
     return not any(isinstance(n, (exp.Case, exp.If, exp.Nullif, exp.Predicate)) for n in expression.walk())
 
 
+def is_composed(expression: exp.Expr | None) -> bool:
+    """Whether one column weighs another, so that a 0 in one takes a person's value in the other out."""
+    if expression is None:
+        return False
+    return any(
+        isinstance(n, (exp.Mul, exp.Div)) and all(any(s.find_all(exp.Column)) for s in (n.left, n.right))
+        for n in expression.walk()
+    )
+
+
 def _check_cast(node: exp.Expr, source: RowSource, func: str) -> None:
     inner = node.this.unnest()
     if node.args["to"].this not in _NUMBERS:

@@ -68,9 +68,15 @@ def sets_of(derivation: Derivation) -> list[list[str]]:
     return [[f"k{i}" for i, key in enumerate(derivation.keys) if key.name in one] for one in derivation.grouping_sets]
 
 
+def _number(expression: exp.Expr) -> exp.Expr:
+    return exp.TryCast(this=exp.Paren(this=expression), to=exp.DataType.build("DOUBLE"))
+
+
 def contribution(one: Aggregate) -> exp.Expr:
     """What a row contributes to an aggregate, as a number: its argument where the filter keeps it, else nothing; 1 for a count."""
     argument = _argument(one)
+    if one.func == "corr" and one.second is not None:  # a person stands behind it with both values
+        argument = exp.Mul(this=_number(argument), expression=_number(one.second.copy()))
     if one.func in MAGNITUDES:
         argument = exp.TryCast(this=argument, to=exp.DataType.build("DOUBLE"))
     elif one.argument is not None:

@@ -7,6 +7,7 @@ Absolute contributions and degrees of freedom: ABS DataLab output rules. Countin
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,6 +87,22 @@ def cell_findings(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters
     for one in aggregates:
         counted = len(aggregates) > 1 and _counted(one, aggregates)
         found += _value_findings(one, cell, cell.stats[one.name], rules, counted=counted)
+    return found + _spaced(cell, aggregates, rules)
+
+
+def _spaced(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters) -> list[CellFinding]:
+    """Between two quantiles of one column stand enough people: a hundred of them side by side are the records, in order."""
+    found = []
+    asked: dict[tuple[object, object], list[Aggregate]] = {}
+    for one in aggregates:
+        if one.func in POSITIONS:
+            asked.setdefault((one.argument, one.where), []).append(one)
+    for group in asked.values():
+        shares = sorted({one.parameter or 0.5 for one in group})
+        units = cell.stats[group[0].name].units
+        closest = min((b - a for a, b in itertools.pairwise(shares)), default=1.0)
+        if units * closest < rules.min_contributors:
+            found += [CellFinding("quantile", one.name, {"between": units * closest}) for one in group]
     return found
 
 
@@ -97,12 +114,16 @@ def _counted(one: Aggregate, aggregates: Sequence[Aggregate]) -> bool:
 
 
 def _behind(one: Aggregate, stats: MeasureStats, *, counted: bool) -> list[int]:
-    """The groups of people whose size one value tells: those with a value; those whose value is not zero, where a condition
-    chose them or where all have the same (a sum of 0/1 is a count); those left out, where other values tell how many they are."""
+    """The groups of people whose size one value tells: those with a value; those whose value is not zero, where a condition or another
+    column chose them or where all have the same (a sum of 0/1 is a count, and so is its deviation); those left out, where other
+    values tell how many they are."""
     groups = [stats.units]
-    indicator = one.func in MAGNITUDES and abs(stats.top1 * stats.nonzero - stats.total) <= 1e-9 * stats.total
-    if one.func != "count" and (one.chooses or indicator):
+    measured = one.func in MAGNITUDES | SHAPES
+    indicator = measured and abs(stats.top1 * stats.nonzero - stats.total) <= 1e-9 * stats.total
+    if one.func != "count" and (one.chooses or one.weighs or indicator or one.func in SHAPES):
         groups.append(stats.nonzero)
+    if one.func == "corr" or (one.func in SHAPES and indicator):
+        groups.append(stats.units - stats.nonzero)
     if (one.chooses and one.func != "count") or counted:
         groups.append(stats.left_out)
     return groups
@@ -114,7 +135,10 @@ def _value_findings(
     found = []
     threshold = rules.min_contributors
     if cell.contributors >= threshold:
-        small = [n for n in _behind(one, stats, counted=counted) if 0 < n < threshold]
+        groups = _behind(one, stats, counted=counted)
+        if one.of_unit and counted:  # a person with rows on both sides of the condition is not left out
+            groups.append(cell.contributors - stats.units)
+        small = [n for n in groups if 0 < n < threshold]
         if small or (one.func != "count" and stats.units == 0):
             found.append(CellFinding("min_contributors", one.name, {"contributors": min(small, default=0)}))
     if one.func in MAGNITUDES:

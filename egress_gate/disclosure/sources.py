@@ -6,7 +6,7 @@ have. A subquery is written anew with those hidden columns added, so that contri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -296,14 +296,37 @@ def _join(
         for name in using:
             tied.append(_equal(source, _column_in(before, name.name), _column_in([new], name.name)))
     elif on is not None:
-        for condition in on.flatten() if isinstance(on, exp.And) else [on]:
+        conditions = list(on.flatten()) if isinstance(on, exp.And) else [on]
+        for condition in conditions:
             tied.append(_read_condition(source, condition))
+        _require_a_tie(conditions, before, new)
     tied = [pair for pair in tied if pair]
     if side == "LEFT":
         _require_clear_left_join(tied, new)
     for pair in tied:
         _merge(source, pair)
     source.joins.append(exp.Join(**{k: v for k, v in join.args.items() if k in ("side", "kind", "using", "on") and v}))
+
+
+def _require_a_tie(conditions: Sequence[exp.Expr], before: Sequence[Relation], new: Relation) -> None:
+    """A join pairs rows that agree in something. Raises DerivationRefused for one that pairs whom it names with everybody: a single
+    person would be counted as many times over as there are others."""
+    for one in conditions:
+        if isinstance(one, exp.EQ) and isinstance(one.left, exp.Column) and isinstance(one.right, exp.Column):
+            sides = [one.left, one.right]
+            if any(_may_be_of(a, [new]) and _may_be_of(b, before) for a, b in (sides, sides[::-1])):
+                return
+    raise refused(
+        "an ON without a column of both tables that must agree",
+        "It would pair some people with everybody, and repeat one person's value.",
+        "JOIN b ON a.x = b.x, and put what chooses rows into WHERE.",
+    )
+
+
+def _may_be_of(column: exp.Column, relations: Sequence[Relation]) -> bool:
+    if column.table:
+        return column.table.casefold() in {r.alias.casefold() for r in relations}
+    return any(column.name.casefold() in {name.casefold() for name in r.columns} for r in relations)
 
 
 def _require_clear_left_join(tied: list[set[tuple[str, str]]], new: Relation) -> None:

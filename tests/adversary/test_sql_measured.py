@@ -40,7 +40,7 @@ def case(tmp_path: Path) -> Any:
     ("sql", "named"),
     [
         (
-            "SELECT b.weight * 1000 + b.height AS k, count(*) AS n FROM p a JOIN p b ON b.male <> a.age AND a.age = 50 "
+            "SELECT b.weight * 1000 + b.height AS k, count(*) AS n FROM p a JOIN p b ON b.male = a.male AND a.age = 50 "
             "LEFT JOIN p c ON c.id = a.id AND c.id = b.id GROUP BY k",
             "LEFT JOIN that compares people of several tables",
         ),
