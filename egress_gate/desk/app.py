@@ -18,6 +18,7 @@ from egress_gate.desk.admin_pages import admin
 from egress_gate.desk.asking import asking
 from egress_gate.desk.audit_pages import audit
 from egress_gate.desk.context import Desk
+from egress_gate.desk.data_pages import data
 from egress_gate.desk.faults import fault_of, status_of
 from egress_gate.desk.json_api import api
 from egress_gate.desk.notice_pages import told
@@ -48,7 +49,7 @@ def build_desk(desk: Desk) -> FastAPI:
         openapi_url=f"{base}/api/openapi.json",
     )
     app.state.desk = desk
-    for router in (api, asking, pages, admin, audit, policy, told, sandboxes, doorway):
+    for router in (api, asking, pages, admin, audit, policy, told, sandboxes, data, doorway):
         app.include_router(router, prefix=base)
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):

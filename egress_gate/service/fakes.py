@@ -264,6 +264,14 @@ def _desk_allows(action: str, person: dict[str, Any], facts: dict[str, Any]) -> 
         return "auditors" in groups or ("stewards" in groups and _steward_of_data(person, facts["sandbox"]))
     if action == "view_admin":
         return bool(groups & {"auditors", "admins"})
+    if action in ("view_dataset", "view_twin_report"):
+        supervises = {"admins", "auditors"} if action == "view_dataset" else {"admins"}
+        named = person["name"] in (facts.get("dataset") or {}).get("stewards", [])
+        return bool(groups & supervises) or ("stewards" in groups and named)
+    if action == "view_shelf":
+        return bool(groups & {"analysts", "admins"})
+    if action == "view_package_requests":
+        return "admins" in groups
     return action in ("approve", "return", "reject", "review") and "stewards" in groups and not own
 
 

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, insert, select
 
+from egress_gate.policy.ask import may
+from egress_gate.policy.facts import Person
 from egress_gate.service.errors import Conflict, Malformed, TooMany
 from egress_gate.service.gate import Gate
 from egress_gate.service.submit import Caller
+from egress_gate.store import shelf as kept
 from ledger.entry import Entry
 from store import schema as s
 from store.clock import stamp
 
 MOST_OPEN = 20
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True)
+class ShelfPage:
+    """``answers``: whether the reader is one who answers requests, and so sees every project's."""
+
+    edition: kept.Edition | None
+    waiting: tuple[Any, ...]
+    answered: tuple[Any, ...]
+    answers: bool
 
 
 def ask(gate: Gate, who: Caller, name: str, reason: str, at: datetime) -> dict[str, Any]:
@@ -61,3 +75,13 @@ def shelf(gate: Gate, who: Caller) -> dict[str, Any]:
         "packages": packages,
         "requests": [{"name": r.name, "state": r.state, "answer": r.answer, "asked_at": r.asked_at} for r in asked],
     }
+
+
+def shelf_for(gate: Gate, person: Person, at: datetime) -> ShelfPage:
+    """The newest edition with the requests of one's own projects, or of all. Raises NotAllowed."""
+    may(gate.engine, person, "view_shelf", at).require("see the package shelf")
+    answers = may(gate.engine, person, "view_package_requests", at).allow
+    only = None if answers else person.name
+    with gate.store.read() as c:
+        waiting, answered = (kept.asked(c, is_open=is_open, person=only) for is_open in (True, False))
+        return ShelfPage(kept.edition(c), waiting, answered, answers)

@@ -4,6 +4,7 @@ name, headers, paths in downloads, what a page makes the gate do.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -20,6 +21,23 @@ from tests.unit.gate.desks import PEOPLE, PREFIX, make_desk, signed_in
 from tests.unit.gate.factory import SAFE, World, make_world
 
 MARKUP = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}${7*7}'
+SHEET = json.dumps(
+    {
+        "source": MARKUP,
+        "legal_basis": MARKUP,
+        "retention_until": MARKUP,
+        "from": MARKUP,
+        "project": MARKUP,
+        "twin_of": MARKUP,
+    }
+    | {"units": {f"nafld1.{MARKUP}": MARKUP}, "identifiers": {f"nafld1.{MARKUP}": MARKUP}}
+    | {"keys": {f"nafld1.{MARKUP}": MARKUP}}
+)
+COLUMNS = json.dumps([{"name": MARKUP, "type": MARKUP, "meaning": MARKUP}])
+TWIN = json.dumps(
+    {"method": MARKUP, "epsilon": MARKUP, "tables": {MARKUP: {"rows": MARKUP, "columns": {MARKUP: MARKUP}}}}
+)
+PACKAGES = json.dumps([{"name": MARKUP, "version": MARKUP, "sha256": MARKUP, "file": MARKUP}])
 LIVE = re.compile(r"<img src=x|<script>alert|onerror=alert\(1\)>", re.IGNORECASE)
 
 
@@ -49,7 +67,16 @@ def test_no_text_of_anybody_is_markup_on_any_page(world: World, who: str) -> Non
     released = world.released(title=MARKUP, purpose=MARKUP)
     with world.gate.store.transaction(world.clock()) as t:
         t.execute(update(s.project).values(title=MARKUP, purpose=MARKUP))
-        t.execute(update(s.dataset).values(title=MARKUP, provider=MARKUP))
+        t.execute(update(s.dataset).values(title=MARKUP, provider=MARKUP, description=MARKUP, datasheet=SHEET))
+        t.execute(update(s.dataset_table).values(unit=MARKUP, columns=COLUMNS))
+        t.execute(update(s.dataset_version).values(recipe=SHEET, registered_by=MARKUP))
+        t.execute(
+            insert(s.dataset_twin).values(version="nafld/1", twin="nafld/1", facts=TWIN, made_at=t.at, made_by=MARKUP)
+        )
+        asked = {"person": MARKUP, "project": "liver", "name": MARKUP, "reason": MARKUP, "state": "open"}
+        t.execute(insert(s.package_request).values(asked_at=t.at, **asked))
+        shelf = {"digest": MARKUP, "lock": "", "packages": PACKAGES, "approved_by": MARKUP, "approved_at": t.at}
+        t.execute(insert(s.shelf_edition).values(**shelf))
         t.execute(update(s.release).values(revoked_at=t.at, revoked_by=MARKUP, revoke_reason=MARKUP))
         t.execute(insert(s.sandbox_stop).values(sandbox="5b", asked_by=MARKUP, asked_at=t.at, reason=MARKUP))
         t.execute(
@@ -73,6 +100,7 @@ def test_no_text_of_anybody_is_markup_on_any_page(world: World, who: str) -> Non
                 number=1,
                 item="table1",
                 sandbox="5a",
+                dataset="nafld",
             )
             answer = client.get(PREFIX + address)
             if answer.headers.get("content-type", "").startswith("text/html"):
@@ -85,7 +113,7 @@ def test_no_text_of_anybody_is_markup_on_any_page(world: World, who: str) -> Non
 def address_of(path: str, name: str = "R-2") -> str:
     number = name.removeprefix("R-")
     return PREFIX + path.format(
-        name=name if "requests" in path else "liver", number=number, item="table1", sandbox="5a"
+        name=name if "requests" in path else "liver", number=number, item="table1", sandbox="5a", dataset="nafld"
     )
 
 
@@ -224,3 +252,12 @@ def test_every_page_has_the_headers_that_keep_it_to_itself(world: World) -> None
         client = signed_in(make_desk(world), who)
         for path in ("requests", "releases", "notices", "ledger", "admin", "policy", "no-such-page", "api/v1/requests"):
             every_page_has_the_headers(client, path)
+
+
+@pytest.mark.parametrize("name", ["%", "_", "nafl%", "nafld'", "nafld%2f1", "NAFLD", "nafld/1", "..%2fshelf"])
+def test_a_dataset_is_found_by_its_whole_name_alone(world: World, name: str) -> None:
+    world.released()
+    for who in ("stella", "adam", "ana"):
+        answer = signed_in(make_desk(world), who).get(f"{PREFIX}data/{name}")
+        assert answer.status_code == 404, (who, answer.text[:200])
+        assert "clinic" not in answer.text

@@ -31,6 +31,7 @@ from egress_gate.service.worker import Worker
 from egress_gate.store.requests import RequestRow
 from tests.unit.gate.desks import PREFIX, make_desk
 from tests.unit.gate.factory import ANA, SAFE, SMALL, World, make_world
+from tests.unit.gate.registered import masked_and_twinned, shelved
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -76,6 +77,8 @@ class Site:
         self.safe = self.world.checked(title="Outcomes by sex")
         self.returned = self.world.reviewed(self.world.checked(title="Needs an answer"), ReviewVerdict.RETURN)
         self.rich = self._rich()
+        masked_and_twinned(self.world)
+        shelved(self.world)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -419,6 +422,10 @@ PAGES = [
     ("audrey", "people/ana/cells"),
     ("ana", "notices"),
     ("adam", "policy"),
+    ("stella", "data"),
+    ("stella", "data/nafld"),
+    ("ana", "shelf"),
+    ("adam", "shelf"),
 ]
 
 

@@ -60,6 +60,9 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "admin/projects/{name}/members/remove"): (403, 403, 403, 303, 403, 403, 401),
     ("POST", "admin/sandboxes/{sandbox}/stop"): (403, 403, 403, 303, 403, 403, 401),
     ("GET", "sandboxes/{sandbox}"): (404, 404, OK, 404, OK, 404, 302),
+    ("GET", "data"): (403, 403, OK, OK, OK, 403, 302),
+    ("GET", "data/{dataset}"): (404, 404, OK, OK, OK, 404, 302),
+    ("GET", "shelf"): (OK, OK, 403, OK, 403, 403, 302),
     ("POST", "preferences"): (303, 303, 303, 303, 303, 303, 401),
     ("GET", "login"): (302, 302, 302, 302, 302, 302, 302),
     ("GET", "oauth_callback"): (403, 403, 403, 403, 403, 403, 403),
@@ -154,7 +157,8 @@ def test_each_role_at_each_endpoint(
     client_of: functools.partial[TestClient], method: str, path: str, role: str, status: int
 ) -> None:
     client = client_of(role)
-    address = PREFIX + path.format(name="R-2" if "requests" in path else "liver", number=1, item="table1", sandbox="5a")
+    name = "R-2" if "requests" in path else "liver"
+    address = PREFIX + path.format(name=name, number=1, item="table1", sandbox="5a", dataset="nafld")
     answer = client.request(method, address, **BODIES.get(path, {}))  # type: ignore[arg-type]
     assert answer.status_code == status, answer.text[:500]
     if status >= 400 and path.startswith("api/"):

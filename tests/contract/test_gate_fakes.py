@@ -36,7 +36,11 @@ SANDBOX = {"stewards": {"nafld": ["stefan", "stella"]}}
 RELEASE = {"id": 1, "revoked": False}
 PROJECT = {"name": "liver", "state": "active", "expires_at": "2027-01-01T00:00:00.000000Z", "members": ["ana"]}
 NOW = "2026-11-23T09:00:00.000000Z"
-ACTIONS = ("view_request", "withdraw", "download", "revoke", "view_ledger", "view_admin", "view_trail", "nonsense")
+DATASET = {"name": "nafld", "stewards": ["stella"]}
+ACTIONS = (
+    "view_request", "withdraw", "download", "revoke", "view_ledger", "view_admin", "view_trail", "view_dataset",
+    "view_twin_report", "view_shelf", "view_package_requests", "nonsense",
+)  # fmt: skip
 LINEAGE = [{"version": "nafld/1", "dataset": "nafld", "classification": 3, "stewards": ["stella"]}]
 
 
@@ -58,7 +62,8 @@ def fake() -> FakeEngine:
 @pytest.mark.parametrize(("name", "action"), list(product(PEOPLE, ACTIONS)))
 def test_the_desk(real: OpaServer, fake: FakeEngine, name: str, action: str) -> None:
     person = {"name": name, "groups": PEOPLE[name]}
-    facts = {"person": person, "action": action, "request": REQUEST, "release": RELEASE, "sandbox": SANDBOX, "now": NOW}
+    about = {"request": REQUEST, "release": RELEASE, "sandbox": SANDBOX, "dataset": DATASET}
+    facts = {"person": person, "action": action, **about, "now": NOW}
     assert fake.query("access/desk", facts).result["allow"] == real.query("access/desk", facts).result["allow"]
 
 

@@ -183,6 +183,50 @@ permitted if {
 	steward_of_dataset
 }
 
+# METADATA
+# title: What a dataset is, is for its stewards and for who runs and supervises the installation
+permitted if {
+	input.action == "view_dataset"
+	steward_of_dataset
+}
+
+permitted if {
+	input.action == "view_dataset"
+	is_admin
+}
+
+permitted if {
+	input.action == "view_dataset"
+	is_auditor
+}
+
+# METADATA
+# title: How close a synthetic twin came
+# description: It is taken from the data without noise, so that it is for the data's stewards and administrators alone.
+permitted if {
+	input.action == "view_twin_report"
+	steward_of_dataset
+}
+
+permitted if {
+	input.action == "view_twin_report"
+	is_admin
+}
+
+# METADATA
+# title: What lies on the package shelf, for who works with it
+permitted if {
+	input.action == "view_shelf"
+	is_analyst
+}
+
+# METADATA
+# title: Every project's requests for packages, for who answers them
+permitted if {
+	input.action in {"view_shelf", "view_package_requests"}
+	is_admin
+}
+
 # ---- why not --------------------------------------------------------------------------------------------------------
 # METADATA
 # title: All facts are there

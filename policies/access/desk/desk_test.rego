@@ -52,6 +52,10 @@ test_who_may_do_what if {
 		"view_admin": {"adam", "audrey"},
 		"view_sessions": {"adam", "audrey", "stella", "stan"},
 		"view_trail": {"audrey", "stella"},
+		"view_dataset": {"adam", "audrey", "stella"},
+		"view_twin_report": {"adam", "stella"},
+		"view_shelf": {"adam", "ana", "bo", "eve"},
+		"view_package_requests": {"adam"},
 		"register_dataset": {"adam"},
 		"manage_projects": {"adam"},
 		"stop_sandbox": {"adam"},
@@ -131,5 +135,7 @@ test_missing_facts_refuse if {
 	}
 	not desk.allow with input as object.remove(question("ana", "withdraw"), ["request"])
 	not desk.allow with input as object.remove(question("ana", "download"), ["release"])
-	not desk.allow with input as object.remove(question("stella", "grant"), ["dataset"])
+	every action in ["grant", "view_dataset", "view_twin_report"] {
+		not desk.allow with input as object.remove(question("stella", action), ["dataset"])
+	}
 }

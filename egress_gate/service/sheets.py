@@ -1,0 +1,77 @@
+"""Reading a dataset's page: for its stewards, administrators and auditors. It holds no rows, and nothing here opens the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from egress_gate.policy.ask import may
+from egress_gate.policy.facts import Person
+from egress_gate.service.errors import no_such
+from egress_gate.service.gate import Gate
+from egress_gate.store import catalogue, overview, sheets
+from egress_gate.store.overview import DatasetLine
+from egress_gate.store.sheets import CameOf, Sheet, TableLine, TwinReport, VersionLine
+from store.clock import stamp
+
+
+@dataclass(frozen=True)
+class DatasetPage:
+    """``shown``: the version whose tables these are. ``twins`` is empty for those who may not read how close a twin came."""
+
+    sheet: Sheet
+    shown: VersionLine | None
+    tables: tuple[TableLine, ...]
+    grants: tuple[Any, ...]
+    releases: tuple[CameOf, ...]
+    twins: tuple[TwinReport, ...]
+
+
+def dataset_page(gate: Gate, person: Person, name: str, at: datetime, number: int | None = None) -> DatasetPage:
+    """The page with the tables of version `number`, by default the newest that is not destroyed.
+
+    Raises NotFound, also for who may not see it. A lent vote shows the page, so that its holder can decide.
+    It does not show a twin's report.
+    """
+    with gate.store.read() as c:
+        found = sheets.sheet(c, name)
+        voters = catalogue.effective_stewards(c, [name], stamp(at)).get(name, ())
+    if found is None or not may(gate.engine, person, "view_dataset", at, dataset=_facts(name, voters)).allow:
+        raise no_such("dataset")
+    shown = _chosen(found, number)
+    close = may(gate.engine, person, "view_twin_report", at, dataset=_facts(name, found.stewards)).allow
+    ids = [v.id for v in found.versions]
+    with gate.store.read() as c:
+        return DatasetPage(
+            found,
+            shown,
+            sheets.tables(c, shown.id, found.said) if shown else (),
+            sheets.grants(c, name),
+            sheets.came_of(c, ids),
+            sheets.twin_reports(c, ids) if close else (),
+        )
+
+
+def datasets_for(gate: Gate, person: Person, at: datetime) -> tuple[DatasetLine, ...]:
+    """Those whose page this person may read. Raises NotAllowed for somebody who could read none whatever they stewarded."""
+    own = {"stewards": [person.name]}
+    may(gate.engine, person, "view_dataset", at, dataset=own).require("see datasets")
+    everything = may(gate.engine, person, "view_admin", at).allow
+    with gate.store.read() as c:
+        lines = overview.datasets(c)
+        voters = catalogue.effective_stewards(c, [line.name for line in lines], stamp(at))
+    return tuple(line for line in lines if everything or person.name in voters[line.name])
+
+
+def _chosen(found: Sheet, number: int | None) -> VersionLine | None:
+    if number is None:
+        return next((v for v in found.versions if v.state == "available"), next(iter(found.versions), None))
+    for version in found.versions:
+        if version.number == number:
+            return version
+    raise no_such("version of this dataset")
+
+
+def _facts(name: str, stewards: tuple[str, ...]) -> dict[str, Any]:
+    return {"name": name, "stewards": list(stewards)}

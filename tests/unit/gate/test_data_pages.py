@@ -1,0 +1,190 @@
+"""A dataset's page and the package shelf: who sees which part, and that all of it is shown as text."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from egress_gate.policy.facts import Person
+from egress_gate.service.delegate import lend
+from egress_gate.service.deliver import revoke
+from egress_gate.service.errors import NotAllowed, NotFound
+from egress_gate.service.packages import shelf_for
+from egress_gate.service.sheets import dataset_page, datasets_for
+from ledger.entry import Entry
+from store import schema as s
+from tests.unit.gate.desks import PREFIX, make_desk, signed_in
+from tests.unit.gate.factory import ADAM, AMIR, ANA, AUDREY, NOBODY, SMALL, STELLA, World
+from tests.unit.gate.registered import CERTIFICATE, ENDED, SCRIPT, masked_and_twinned, shelved
+
+SVEN = Person("sven", frozenset({"stewards"}))
+
+
+@pytest.fixture
+def described(world: World) -> World:
+    masked_and_twinned(world)
+    return world
+
+
+@pytest.fixture
+def shelf_world(world: World) -> World:
+    shelved(world)
+    return world
+
+
+def page(world: World, name: str, path: str, language: str = "en") -> str:
+    client = signed_in(make_desk(world), name)
+    answer = client.get(PREFIX + path, headers={"accept-language": language})
+    assert answer.status_code == 200, answer.text[:300]
+    return answer.text
+
+
+@pytest.mark.parametrize("person", [ANA, AMIR, SVEN, NOBODY, Person("stella", frozenset({"analysts"}))])
+def test_a_dataset_is_not_for_others(described: World, person: Person) -> None:
+    """Not for analysts of a project that it is granted to, nor for a steward of other data, nor by a name without the role."""
+    with pytest.raises(NotFound) as hidden:
+        dataset_page(described.gate, person, "nafld", described.clock())
+    with pytest.raises(NotFound) as missing:
+        dataset_page(described.gate, person, "never", described.clock())
+    assert hidden.value.public() == missing.value.public()
+
+
+def test_how_close_a_twin_came_is_for_stewards_and_administrators_alone(described: World) -> None:
+    seen = {
+        p.name: bool(dataset_page(described.gate, p, "nafld", described.clock()).twins) for p in (STELLA, ADAM, AUDREY)
+    }
+    assert seen == {"stella": True, "adam": True, "audrey": False}
+    assert "11.9 %" in page(described, "stella", "data/nafld")
+    audited = page(described, "audrey", "data/nafld")
+    assert "11.9" not in audited
+    assert "ε" not in audited
+
+
+def test_a_lent_vote_shows_the_page_but_not_the_twins_report(described: World) -> None:
+    now = described.clock()
+    lend(described.gate, STELLA, "nafld", "sven", now + timedelta(days=30), now)
+    found = dataset_page(described.gate, SVEN, "nafld", described.clock())
+    assert found.sheet.name == "nafld"
+    assert found.twins == ()
+    assert [line.name for line in datasets_for(described.gate, SVEN, described.clock())] == ["nafld", "sheep"]
+    described.clock.skip(days=60)
+    with pytest.raises(NotFound):
+        dataset_page(described.gate, SVEN, "nafld", described.clock())
+
+
+def test_the_list_has_what_one_looks_after(described: World) -> None:
+    def names(person: Person) -> list[str]:
+        return [line.name for line in datasets_for(described.gate, person, described.clock())]
+
+    assert names(SVEN) == ["sheep"]
+    assert names(STELLA) == ["nafld", "nafld-twin"]
+    assert names(ADAM) == names(AUDREY) == ["nafld", "nafld-twin", "sheep"]
+    for person in (ANA, NOBODY):
+        with pytest.raises(NotAllowed):
+            names(person)
+
+
+def test_each_version_says_where_it_came_from_and_what_became_of_it(described: World) -> None:
+    found = dataset_page(described.gate, AUDREY, "nafld", described.clock())
+    second, first = found.sheet.versions
+    assert found.shown == first  # the newest is destroyed
+    assert (second.masked_from, second.masked_for, second.state) == ("nafld/1", "liver", "destroyed")
+    assert second.born is not None
+    assert (second.born.kind, second.born.certificate) == ("dataset.masked", None)
+    assert second.ended is not None
+    assert (second.ended.certificate, second.ended.reason) == (ENDED, "Consent ended.")
+    assert first.born is not None
+    assert (first.born.kind, first.born.certificate, first.ended) == ("dataset.registered", CERTIFICATE, None)
+    assert first.twin == "nafld-twin/1"
+    (twin,) = dataset_page(described.gate, STELLA, "nafld-twin", described.clock()).sheet.versions
+    assert twin.twin_of == "nafld/1"
+    assert twin.born is not None
+    assert twin.born.kind == "dataset.twinned"
+
+
+def test_the_page_tells_columns_units_and_confirmed_identifiers_of_the_chosen_version(described: World) -> None:
+    text = page(described, "stella", "data/nafld")
+    for shown in (
+        "Olmsted County",
+        "2036-12-31",
+        "direct identifier",
+        "quasi-identifier",
+        "kg",
+        "visits.id",
+        CERTIFICATE,
+    ):
+        assert shown in text, shown
+    assert "Masked for project liver" in text
+    assert "direct identifier" not in page(described, "stella", "data/nafld?version=2")  # it has no tables here
+    client = signed_in(make_desk(described), "stella")
+    assert client.get(f"{PREFIX}data/nafld?version=9").status_code == 404
+    assert client.get(f"{PREFIX}data/nafld?version=x").status_code in (400, 422)
+
+
+def test_grants_and_releases_are_there_and_a_revoked_one_says_so(described: World) -> None:
+    described.released(SMALL)
+    found = dataset_page(described.gate, ADAM, "nafld", described.clock())
+    (left,) = found.releases
+    assert (left.request, left.project, left.revoked_at) == ("R-1", "liver", None)
+    assert [g.project for g in found.grants] == ["liver"]
+    assert dataset_page(described.gate, ADAM, "nafld-twin", described.clock()).releases == ()
+    revoke(described.gate, STELLA, left.release, "A mistake was found.", described.clock())
+    assert dataset_page(described.gate, ADAM, "nafld", described.clock()).releases[0].revoked_at is not None
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_what_people_wrote_is_shown_as_text(described: World, language: str) -> None:
+    shelved(described)
+    for name, path in (("stella", "data/nafld"), ("adam", "shelf"), ("ana", "shelf")):
+        text = page(described, name, path, language)
+        assert "&lt;script&gt;alert(1)" in text
+        assert SCRIPT not in text
+
+
+def test_navigation_leads_there(described: World) -> None:
+    assert f'href="{PREFIX}data/nafld"' in page(described, "stella", "data")
+    assert f'href="{PREFIX}data/nafld"' in page(described, "audrey", "admin/data")
+    steward, analyst, auditor = (page(described, name, "notices") for name in ("stella", "ana", "audrey"))
+    assert [f'href="{PREFIX}data"' in p for p in (steward, analyst)] == [True, False]
+    assert [f'href="{PREFIX}shelf"' in p for p in (analyst, steward, auditor)] == [True, False, False]
+
+
+@pytest.mark.parametrize("person", [STELLA, AUDREY, NOBODY])
+def test_the_shelf_is_not_for_others(shelf_world: World, person: Person) -> None:
+    with pytest.raises(NotAllowed):
+        shelf_for(shelf_world.gate, person, shelf_world.clock())
+
+
+def test_an_analyst_sees_the_newest_edition_and_the_requests_of_their_own_projects(shelf_world: World) -> None:
+    found = shelf_for(shelf_world.gate, ANA, shelf_world.clock())
+    assert found.edition is not None
+    assert (found.edition.number, [p["name"] for p in found.edition.packages]) == (2, ["aard", "zebra"])
+    assert [r.name for r in found.waiting] == ["lifelines"]
+    assert [r.answer for r in found.answered] == ["The standard library pads."]
+    text = page(shelf_world, "ana", "shelf")
+    assert "secretive" not in text
+    assert "./glovebox package" not in text
+    assert "glovebox.ask_for_package" in text
+
+
+def test_who_left_a_project_sees_only_what_they_asked_for_themselves(shelf_world: World) -> None:
+    with shelf_world.database.transaction(shelf_world.clock()) as t:
+        t.execute(update(s.project_member).values(removed_at=t.at))
+        t.execute(update(s.package_request).where(s.package_request.c.name == "leftpad").values(person="amir"))
+        t.record(Entry("member.removed", "adam", {"project": "liver", "person": "ana"}, {}))
+    found = shelf_for(shelf_world.gate, ANA, shelf_world.clock())
+    assert [r.name for r in (*found.waiting, *found.answered)] == ["lifelines"]
+
+
+def test_an_administrator_sees_all_requests_and_the_commands_that_answer_them(shelf_world: World) -> None:
+    found = shelf_for(shelf_world.gate, ADAM, shelf_world.clock())
+    assert [r.name for r in found.waiting] == ["lifelines", "secretive"]
+    text = page(shelf_world, "adam", "shelf")
+    assert "./glovebox package approve LOCK --by adam" in text
+    assert "./glovebox package refuse NUMBER --by adam --reason" in text
+
+
+def test_an_empty_shelf_says_so(world: World) -> None:
+    assert "The shelf is empty" in page(world, "ana", "shelf")
