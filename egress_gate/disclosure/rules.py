@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlglot import exp
+
 from egress_gate.disclosure.derivation import Aggregate, Derivation
 from egress_gate.disclosure.errors import JudgementFault
 from egress_gate.disclosure.tabulation import Cell, MeasureStats, Tabulation
@@ -91,15 +93,16 @@ def cell_findings(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters
 
 
 def _spaced(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters) -> list[CellFinding]:
-    """Between two quantiles of one column stand enough people: a hundred of them side by side are the records, in order."""
+    """Between two quantiles of one column stand enough people: a hundred of them side by side are the records, in order. By the
+    columns they are taken of, so that a scaled or filtered column is no other one."""
     found = []
-    asked: dict[tuple[object, object], list[Aggregate]] = {}
+    asked: dict[frozenset[str], list[Aggregate]] = {}
     for one in aggregates:
-        if one.func in POSITIONS:
-            asked.setdefault((one.argument, one.where), []).append(one)
+        if one.func in POSITIONS and one.argument is not None:
+            asked.setdefault(frozenset(c.name.casefold() for c in one.argument.find_all(exp.Column)), []).append(one)
     for group in asked.values():
         shares = sorted({one.parameter or 0.5 for one in group})
-        units = cell.stats[group[0].name].units
+        units = min(cell.stats[one.name].units for one in group)
         closest = min((b - a for a, b in itertools.pairwise(shares)), default=1.0)
         if units * closest < rules.min_contributors:
             found += [CellFinding("quantile", one.name, {"between": units * closest}) for one in group]

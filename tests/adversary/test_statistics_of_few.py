@@ -74,6 +74,8 @@ def test_many_quantiles_are_not_the_records_in_order(case: Any) -> None:
     answer = case(f"SELECT {many} FROM p")
     assert answer["decision"] == "refuse"
     assert "quantile" in answer["cells"][0]["findings"]
+    scaled = ", ".join(f"quantile_cont(pay * {1 + k / 1000}, {k / 100}) AS q{k}" for k in range(10, 90))
+    assert case(f"SELECT {scaled} FROM p")["decision"] == "refuse"
     few = ", ".join(f"quantile_cont(pay, {k / 10}) AS q{k}" for k in range(1, 10))
     assert case(f"SELECT {few} FROM p")["decision"] == "review"
 
