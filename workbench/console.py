@@ -13,7 +13,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from installation.fault import Fault
@@ -128,16 +136,21 @@ def show(fault: Fault | LedgerFault) -> None:
 
 
 @contextmanager
-def bar(verb: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar over steps, on standard error: call it with a step's name, its number from 0, and how many there are."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=progress) as shown:
+def bar(verb: str) -> Iterator[Callable[[str, float, int], None]]:
+    """A progress bar over steps, on standard error: call it with a step's name, how many are done, and how many there are.
+
+    ``done`` counts from 0 and may hold a part of the present step. Where there is no terminal, each step is one line.
+    """
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=progress) as shown:
         task = shown.add_task(verb, total=None)
 
-        def step(name: str, number: int, of: int) -> None:
-            shown.update(task, description=f"{verb} {name} ({number + 1}/{of})", completed=number, total=of)
-            if not progress.is_terminal:
-                say(f"{number + 1}/{of} {verb} {name}")
+        def step(name: str, done: float, of: int) -> None:
+            number = int(done) + 1
+            shown.update(task, description=f"{verb} {name} ({number}/{of})", completed=done, total=of)
+            if not progress.is_terminal and done == int(done):
+                say(f"{number}/{of} {verb} {name}")
 
         yield step
 

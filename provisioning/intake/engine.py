@@ -32,6 +32,7 @@ def engine(work: Path, *, memory: str = MEMORY, threads: int = THREADS) -> Itera
         },
     )
     try:
+        connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")  # asked, not shown
         yield connection
     finally:
         connection.close()

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from provisioning.domain.masking import facts
 from provisioning.domain.registration import Registration
 from provisioning.intake.engine import engine
 from provisioning.intake.ingest import Ingested, Mask, ingest
+from provisioning.intake.progress import Progress, told
 from provisioning.service.certificates import PENDING, REGISTERED, certificate_path, write_pending
 from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
@@ -51,7 +52,6 @@ __all__ = [
 
 INCOMING = ".incoming"
 LINES = 100  # of rows left out, on the record
-Progress = Callable[[str, int, int], None]
 
 
 def register_dataset(
@@ -65,7 +65,8 @@ def register_dataset(
 ) -> VersionId:
     """Read, store and register a delivery: a new dataset, or a new version of a known one.
 
-    ``progress(table, number, of)`` is called before each table. Raises RegistrationRefused, RowsRefused or FileRefused;
+    ``progress(table, done, of)`` is called before each table and as it is read (see `provisioning.intake.progress`).
+    Raises RegistrationRefused, RowsRefused or FileRefused;
     then nothing of the delivery is left, on the disk or in the catalogue.
     """
     wanted = registration.checked()
@@ -128,9 +129,8 @@ def _read_all(
     done = []
     with engine(work) as connection:
         for number, source in enumerate(wanted.tables):
-            if progress is not None:
-                progress(source.name, number, len(wanted.tables))
-            done.append(ingest(connection, source, work / source.name, writer, masks.get(source.name)))
+            with told(connection, progress, source.name, number, len(wanted.tables)):
+                done.append(ingest(connection, source, work / source.name, writer, masks.get(source.name)))
             shutil.rmtree(work / source.name)
     return done
 

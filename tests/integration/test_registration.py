@@ -436,11 +436,29 @@ def test_a_full_disk_in_the_middle_is_said_plainly(world: World, tmp_path: Path)
 
 
 def test_progress_is_told_before_each_table(world: World) -> None:
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[str, float, int]] = []
     catalogue.register_dataset(
         world.db, world.settings, world.registration(), actor="adam", at=START, progress=lambda *step: told.append(step)
     )
-    assert told == [("people", 0, 1)]
+    assert told[0] == ("people", 0, 1)
+    assert all(done < 1 for _, done, _ in told)
+
+
+def test_progress_goes_on_inside_a_large_table_and_never_back(world: World) -> None:
+    rows = "".join(f"{i},{hashlib.sha256(str(i).encode()).hexdigest() * 8}\n" for i in range(200_000))
+    told: list[float] = []
+    catalogue.register_dataset(
+        world.db,
+        world.settings,
+        world.registration(content="id,noise\n" + rows),
+        actor="adam",
+        at=START,
+        progress=lambda _, done, __: told.append(done),
+    )
+    assert told[0] == 0
+    assert len(told) > 1
+    assert told == sorted(set(told))
+    assert told[-1] < 1
 
 
 def test_the_version_does_not_follow_its_source(world: World) -> None:
