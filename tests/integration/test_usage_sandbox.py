@@ -14,16 +14,19 @@ from typing import Any
 
 import pytest
 
+from provisioning.domain.errors import ProvisioningFault
 from provisioning.sandbox.image import LOCK, download
 from provisioning.sandbox.mounts import Folders
 from provisioning.sandbox.spawner import SandboxSpawner
 from provisioning.sandbox.store_book import StoreBook
-from provisioning.service import projects, shelf
+from provisioning.service import catalogue, destruction, projects, shelf
 from store import clock, schema
 from store.usage import usage
 from tests.unit.provisioning.wheels import lock_of, wheel
 from tests.unit.provisioning.world import DAY, PURPOSE, World
 from tests.unit.sandbox.rig import Rig
+from vault import Vault
+from workbench.runtime import doctor
 
 pytestmark = pytest.mark.docker
 pytest_plugins = ["tests.unit.sandbox.fixtures"]
@@ -91,6 +94,50 @@ async def test_a_used_up_quota_of_processor_time_ends_it(rig: Rig, started: tupl
         world.db, grant=1, quotas={"processor_seconds": 1}, reason="Less.", actor="stella", at=clock.now()
     )
     assert await made.poll() == "The processor time granted for nafld/1 is used up."
+
+
+# -- a dataset that goes away --------------------------------------------------------------------------------------------
+async def test_a_dataset_removed_under_a_running_sandbox_harms_nobody_else(
+    rig: Rig, started: tuple[World, SandboxSpawner]
+) -> None:
+    """Somebody removes the sealed files by hand: what was opened goes on, nothing new opens, and doctor names the version."""
+    world, made = started
+    with pytest.raises(ProvisioningFault, match="running sandboxes have it mounted"):
+        destruction.destroy_version(
+            world.db, world.settings, version="nafld/1", reason="Over.", actor="stella", at=clock.now()
+        )
+    catalogue.remove_folder(world.settings.datasets / "nafld/1")
+    read = "import pandas; print(len(pandas.read_parquet('/data/nafld/people.parquet')))"
+    assert inside(rig, made, read).strip() == "3"
+    assert await made.poll() is None
+    found = {each["name"]: each for each in doctor.examine(world.settings)["findings"]}["vault"]
+    assert not found["well"]
+    assert "nafld/1" in found["said"]
+    await made.stop()
+    assert not list(Vault(world.settings).root.glob("*/*"))
+    again = spawner(rig)
+    with pytest.raises(Exception, match="nafld/1") as refused:
+        await again.start()
+    assert "Traceback" not in str(refused.value)
+    assert not list(Vault(world.settings).root.glob("*/*"))
+
+
+async def test_opened_files_removed_under_a_running_sandbox_end_it_cleanly(
+    rig: Rig, started: tuple[World, SandboxSpawner]
+) -> None:
+    """Somebody clears the memory that the plain files lie in: reading fails in the sandbox, closing it leaves nothing."""
+    world, made = started
+    catalogue.remove_folder(Vault(world.settings).path("nafld/1"))
+    gone = "import os; print(os.path.exists('/data/nafld/people.parquet'))"
+    assert inside(rig, made, gone).strip() == "False"
+    sandbox = made.sandbox_id
+    await made.stop()
+    assert await rig.keeper.state(sandbox) is None
+    assert not Folders.of(rig.settings, sandbox).root.exists()
+    again = spawner(rig)
+    await again.start()  # opened anew from the sealed files, which are whole
+    assert inside(rig, again, gone).strip() == "True"
+    await again.stop()
 
 
 # -- the package shelf --------------------------------------------------------------------------------------------------
