@@ -72,6 +72,7 @@ class Keeper:
         self._mounts = SandboxMounts(settings, self.privilege)
         self._vault = Vault(settings)
         self.meter = Meter(self.privilege, lambda: self.hardening().cgroup_version)
+        self.ended: dict[str, str] = {}  # person → why their last sandbox was stopped, when it was not by them
         self._warned: dict[str, tuple[str, ...]] = {}
         self.pool = Pool(settings, self.containers, self._mounts, StageMounts(settings, self.privilege))
 

@@ -113,10 +113,16 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
             do="Ask an admin to add you to a project." if not choices else "Choose a project in the form.",
         )
 
+    @property
+    def ended(self) -> str:
+        """Why the person's last sandbox was stopped, for the hub's pages; empty when they stopped it themselves."""
+        return self.keeper.ended.get(self.user.name, "")
+
     # -- the life -------------------------------------------------------------------------------------------------
     async def start(self) -> str:
         """The session door's address, once the sandbox is proved and answers. Raises a Fault that the hub's page shows."""
         self._told: list[Told] = []
+        self.keeper.ended.pop(self.user.name, None)
         try:
             project = await self._chosen_project()
             await self._say("Asking whether the project is open to you.", 5)
@@ -145,6 +151,7 @@ class SandboxSpawner(DockerSpawner):  # type: ignore[misc]
         reason = over or _end_of(state)
         await self.keeper.close(self.sandbox_id, reason)
         self._forget()
+        self.keeper.ended[self.user.name] = reason
         return reason
 
     async def stop(self, now: bool = False) -> None:

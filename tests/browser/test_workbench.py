@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import select
 
 from installation.settings import CHECKOUT, Settings
 from provisioning.domain.registration import Registration, TableSource
 from provisioning.service import catalogue, projects
-from store.clock import now
+from store import schema
+from store.clock import moment, now
 from store.database import Database
+from tests.conftest import glovebox
 from workbench.setup import secrets
 
 pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.opa]
@@ -273,6 +276,31 @@ def test_steward_finds_the_request_on_the_desk(chromium: Browser, granted: Setti
     assert page.locator("text=Your decision").count()
     page.screenshot(path=SCREENSHOTS / "review-desk.png", full_page=True)
     page.context.close()
+
+
+def test_a_revoked_grant_ends_the_session_within_seconds_and_says_why(lab: Page, granted: Settings) -> None:
+    """By the hub that runs: its next look stops the sandbox. A minute is what a loaded machine may need, not what is promised."""
+    said = glovebox(granted, "grant", "revoke", "1", "--by", "stella", "--reason", "The study was called off.")
+    assert said.returncode == 0, said.stderr
+    db = Database.open(granted)
+    for _ in range(600):
+        with db.read() as c:
+            stopped = c.execute(select(schema.sandbox.c.stopped_at)).scalar()
+            revoked = c.execute(select(schema.grant.c.revoked_at)).scalar()
+        if stopped is not None:
+            break
+        lab.wait_for_timeout(200)
+    db.close()
+    assert stopped is not None
+    took = moment(str(stopped)) - moment(str(revoked))
+    assert timedelta(0) <= took < timedelta(seconds=60), took
+    expect(lab.locator(".jp-Dialog")).to_contain_text("Your session has ended", timeout=60_000)
+    lab.screenshot(path=SCREENSHOTS / "session-ended.png")
+    lab.on("dialog", lambda dialog: dialog.accept())  # the browser's own, about what was not saved
+    lab.click(".jp-Dialog button:has-text('See why')")
+    expect(lab.locator("#ended")).to_contain_text("clinic/1")
+    lab.goto(f"{granted.url}/user/ana/lab")
+    expect(lab.locator("#ended")).to_contain_text("clinic/1")
 
 
 def test_screenshots_were_taken() -> None:

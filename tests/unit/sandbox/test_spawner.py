@@ -38,6 +38,7 @@ class FakeKeeper(Keeper):
     meter: Any = field(default_factory=lambda: SimpleNamespace(look=lambda *_: {}, to_write=lambda _: None, live={}))
     _doors: Any = field(default_factory=SilentDoors)
     _warned: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
 
     async def open(
         self, plan: Any, server_name: str, prefix: str, say: Callable[[str, int], Awaitable[None]]
@@ -146,6 +147,9 @@ async def test_a_sandbox_whose_grant_ended_is_stopped(spawner: SandboxSpawner, k
     keeper.book.over[ended] = "The grant on nafld/1 ended or was revoked."
     assert await spawner.poll() == "The grant on nafld/1 ended or was revoked."
     assert not keeper.running
+    assert spawner.ended == "The grant on nafld/1 ended or was revoked."
+    await spawner.start()
+    assert spawner.ended == ""
 
 
 async def test_a_warning_is_given_once(spawner: SandboxSpawner, keeper: FakeKeeper) -> None:

@@ -11,6 +11,16 @@
     en: ["Ask for a release", "Take a result out: the review desk's form, with this cell's SQL", "Take results out"],
     zh: ["申请放行", "带出结果:打开审核台的申请表,并带上本单元格的 SQL", "带出结果"],
   };
+  const ENDED = {
+    en: [
+      "Your session has ended",
+      "The sandbox behind this page is gone. What was saved is kept; what was not is still shown here. The next page says why.",
+      "Stay here",
+      "See why",
+    ],
+    zh: ["会话已结束", "本页背后的沙箱已不存在。已保存的内容保留着,未保存的仍显示在此。下一页说明原因。", "留在本页", "查看原因"],
+  };
+  const GONE = [404, 424, 503]; // what the hub answers in the place of a sandbox that does not run
   const ICON =
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="16"><g class="jp-icon3" fill="none" stroke="#616161" ' +
     'stroke-width="2" stroke-linecap="round" stroke-linejoin="round"><path d="M5 11v8h14v-8"/><path d="M12 15V4"/><path d="M8 8l4-4 4 4"/></g></svg>';
@@ -29,13 +39,33 @@
     return found ? found[2].trim() : /^\s*(SELECT|WITH)\b/i.test(text) ? text.trim() : "";
   };
 
-  const plugin = ({ ICommandPalette }, { ILauncher }, { INotebookTracker }, { ITranslator }, { LabIcon, ToolbarButton }, { PageConfig }) => ({
+  /** Says that the session is over, in the place of JupyterLab's "check your network connection". */
+  const watchTheEnd = (app, { Dialog, showDialog }, base, words) => {
+    let said = false;
+    const look = async () => {
+      if (said) return;
+      said = true;
+      const answer = await fetch(`${base}api/status?${Date.now()}`).catch(() => undefined);
+      if (!answer || !GONE.includes(answer.status)) return void (said = false);
+      await new Promise((done) => setTimeout(done, 500)); // JupyterLab's own dialog is up now
+      Dialog.flush();
+      const [title, body, stay, why] = words;
+      const buttons = [Dialog.cancelButton({ label: stay }), Dialog.okButton({ label: why })];
+      const chosen = await showDialog({ title, body, buttons });
+      if (chosen.button.accept) location.assign(base.replace(/user\/.*$/, "hub/home"));
+    };
+    app.serviceManager.connectionFailure.connect(look);
+  };
+
+  const plugin = (apputils, { ILauncher }, { INotebookTracker }, { ITranslator }, { LabIcon, ToolbarButton }, { PageConfig }) => ({
     id: `${NAME}:plugin`,
     autoStart: true,
-    optional: [ILauncher, ICommandPalette, INotebookTracker, ITranslator],
+    optional: [ILauncher, apputils.ICommandPalette, INotebookTracker, ITranslator],
     activate: (app, launcher, palette, notebooks, translator) => {
       const languages = [(translator && translator.languageCode) || "", navigator.language];
-      const [label, caption, category] = WORDS[languages.some((one) => one.startsWith("zh")) ? "zh" : "en"];
+      const language = languages.some((one) => one.startsWith("zh")) ? "zh" : "en";
+      const [label, caption, category] = WORDS[language];
+      watchTheEnd(app, apputils, PageConfig.getBaseUrl(), ENDED[language]);
       const icon = new LabIcon({ name: "glovebox:out", svgstr: ICON });
       const desk = PageConfig.getBaseUrl().replace(/user\/.*$/, "") + "services/gate/new";
 
