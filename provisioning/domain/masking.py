@@ -15,6 +15,7 @@ from typing import Any
 
 from provisioning.domain.dataset import Column
 from provisioning.domain.errors import RegistrationRefused
+from provisioning.domain.hierarchy import CodeTable, read_codes
 
 NUMBERS = (
     "TINYINT",
@@ -29,6 +30,8 @@ NUMBERS = (
     "DOUBLE",
 )
 DATES = ("DATE", "TIMESTAMP")
+WHOLE = tuple(kind for kind in NUMBERS if kind.endswith("INT") or kind.endswith("INTEGER"))
+REFUSE = "refuse"
 PARTS = ("day", "week", "month", "quarter", "year", "decade")
 
 
@@ -58,9 +61,29 @@ class Truncate:
 
 @dataclass(frozen=True)
 class Prefix:
-    """The first ``length`` characters of a code: a level of its hierarchy (ICD, postal, administrative codes)."""
+    """The first ``length`` characters of a code: a level of its hierarchy (ICD, postal, administrative codes).
+
+    ``fill`` stands in the place of each character taken away, so that a code stays a code: 110108 becomes 110000.
+    """
 
     length: int
+    fill: str | None = None
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """A code as its value on a coarser level of a table of codes, which is kept under its digest.
+
+    ``length``: only the first characters are looked up, where the table ends at a coarser code than the data. ``missing``: what
+    becomes of a code that the table does not have: ``refuse``, or the word that stands for all of them.
+    """
+
+    file: str
+    to: str
+    sha256: str
+    missing: str = REFUSE
+    length: int | None = None
+    codes: CodeTable | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +123,7 @@ class Redact:
     """Telephone, identity and card numbers, plates and addresses of mail inside a text become ``[redacted]``."""
 
 
-Rule = Drop | Pseudonym | Bins | Truncate | Prefix | Clip | ShiftDates | Round | Noise | Redact
+Rule = Drop | Pseudonym | Bins | Truncate | Prefix | Hierarchy | Clip | ShiftDates | Round | Noise | Redact
 
 
 @dataclass(frozen=True)
@@ -112,15 +135,20 @@ class TableRecipe:
     sensitive: str | None = None
 
 
-def parse(text: str) -> dict[str, TableRecipe]:
-    """Raises RegistrationRefused for anything that is not a whole recipe."""
+Files = Callable[[str], bytes]
+Codes = Callable[[str], CodeTable]
+
+
+def parse(text: str, files: Files | None = None) -> dict[str, TableRecipe]:
+    """Raises RegistrationRefused for anything that is not a whole recipe. ``files`` reads a table of codes that a rule names."""
     try:
         raw = json.loads(text)
     except ValueError as broken:
         raise _refused("It is not JSON.", "Write it as JSON.") from broken
     if not isinstance(raw, dict) or not raw:
         raise _refused("It names no table.", "Name at least one table.")
-    return {str(name): _table(str(name), body) for name, body in raw.items()}
+    given = _once(files or _no_files)
+    return {str(name): _table(str(name), body, given) for name, body in raw.items()}
 
 
 def check(name: str, recipe: TableRecipe, columns: Sequence[Column], unit: str | None) -> None:
@@ -137,7 +165,8 @@ def check(name: str, recipe: TableRecipe, columns: Sequence[Column], unit: str |
         if not _fits(rule, types[column]):
             raise _refused(
                 f"{type(rule).__name__} does not fit column {column} of {name}, which is {types[column].lower()}.",
-                "Bins, clip, round and noise are for numbers; truncate and shift for dates; prefix and redact for text.",
+                "Bins, clip, round and noise are for numbers; truncate and shift for dates; redact for text; prefix and hierarchy for "
+                "text and whole numbers.",
             )
         if isinstance(rule, ShiftDates) and unit is None:
             raise _refused(f"Dates of {name} cannot be shifted per person: it has no privacy unit.", "Truncate them.")
@@ -160,22 +189,30 @@ def facts(recipes: Mapping[str, TableRecipe]) -> dict[str, Any]:
     return {name: _table_facts(recipe) for name, recipe in sorted(recipes.items())}
 
 
-_WORDS: dict[str, tuple[type[Any], Callable[[Mapping[str, Any]], Rule]]] = {
-    "drop": (Drop, lambda body: Drop()),
-    "pseudonym": (Pseudonym, lambda body: Pseudonym()),
-    "bins": (Bins, lambda body: Bins(_edges(body["edges"]))),
-    "truncate": (Truncate, lambda body: Truncate(_one_of(body["to"], PARTS))),
-    "prefix": (Prefix, lambda body: Prefix(_whole(body["length"], 1, 100))),
-    "clip": (Clip, lambda body: _clip(body.get("low"), body.get("high"))),
-    "shift": (ShiftDates, lambda body: ShiftDates(_whole(body["days"], 1, 3660))),
-    "round": (Round, lambda body: Round(_positive(body["base"]))),
-    "noise": (Noise, lambda body: Noise(_positive(body["sd"]))),
-    "redact": (Redact, lambda body: Redact()),
+def code_tables(recipes: Mapping[str, TableRecipe]) -> dict[str, CodeTable]:
+    """The tables of codes that recipes use, by digest."""
+    rules = [rule for recipe in recipes.values() for rule in recipe.columns.values()]
+    return {rule.sha256: rule.codes for rule in rules if isinstance(rule, Hierarchy) and rule.codes is not None}
+
+
+_WORDS: dict[str, tuple[type[Any], Callable[[Mapping[str, Any], Codes], Rule]]] = {
+    "drop": (Drop, lambda body, _: Drop()),
+    "pseudonym": (Pseudonym, lambda body, _: Pseudonym()),
+    "bins": (Bins, lambda body, _: Bins(_edges(body["edges"]))),
+    "truncate": (Truncate, lambda body, _: Truncate(_one_of(body["to"], PARTS))),
+    "prefix": (Prefix, lambda body, _: Prefix(_whole(body["length"], 1, 100), _one_sign(body.get("fill")))),
+    "hierarchy": (Hierarchy, lambda body, codes: _hierarchy(body, codes)),
+    "clip": (Clip, lambda body, _: _clip(body.get("low"), body.get("high"))),
+    "shift": (ShiftDates, lambda body, _: ShiftDates(_whole(body["days"], 1, 3660))),
+    "round": (Round, lambda body, _: Round(_positive(body["base"]))),
+    "noise": (Noise, lambda body, _: Noise(_positive(body["sd"]))),
+    "redact": (Redact, lambda body, _: Redact()),
 }
 _PARTS_OF = {
     "bins": {"edges"},
     "truncate": {"to"},
-    "prefix": {"length"},
+    "prefix": {"length", "fill"},
+    "hierarchy": {"file", "to", "sha256", "missing", "length"},
     "clip": {"low", "high"},
     "shift": {"days"},
     "round": {"base"},
@@ -183,22 +220,22 @@ _PARTS_OF = {
 }
 
 
-def _table(name: str, body: Any) -> TableRecipe:
+def _table(name: str, body: Any, codes: Codes) -> TableRecipe:
     if not isinstance(body, dict) or set(body) - {"columns", "quasi", "sensitive"}:
         raise _refused(f"The part for table {name[:60]!a} has unknown words.", "Use columns, quasi and sensitive.")
     columns, quasi, sensitive = body.get("columns", {}), body.get("quasi", []), body.get("sensitive")
     if not isinstance(columns, dict) or not isinstance(quasi, list) or not isinstance(sensitive, str | None):
         raise _refused(f"The part for table {name[:60]!a} is malformed.", "See the page on masking.")
-    rules = {str(column): _rule(str(column), rule) for column, rule in columns.items()}
+    rules = {str(column): _rule(str(column), rule, codes) for column, rule in columns.items()}
     return TableRecipe(rules, tuple(str(column) for column in quasi), sensitive)
 
 
-def _rule(column: str, body: Any) -> Rule:
+def _rule(column: str, body: Any, codes: Codes) -> Rule:
     word = body.get("do") if isinstance(body, dict) else None
     if not isinstance(word, str) or word not in _WORDS or set(body) - {"do"} - _PARTS_OF.get(word, set()):
         raise _refused(f"The rule for {column[:60]!a} is not known.", f"Use one of: {', '.join(sorted(_WORDS))}.")
     try:
-        return _WORDS[word][1](body)
+        return _WORDS[word][1](body, codes)
     except (KeyError, TypeError, ValueError) as broken:
         raise _refused(
             f"The rule for {column[:60]!a} is incomplete or out of range.", "See the page on masking."
@@ -218,8 +255,40 @@ def _rule_facts(rule: Rule) -> dict[str, Any]:
     word = next(word for word, (kind, _) in _WORDS.items() if isinstance(rule, kind))
     return {
         "do": word,
-        **{name: list(v) if isinstance(v, tuple) else v for name, v in vars(rule).items() if v is not None},
+        **{
+            name: list(v) if isinstance(v, tuple) else v
+            for name, v in vars(rule).items()
+            if v is not None and name != "codes"
+        },
     }
+
+
+def _hierarchy(body: Mapping[str, Any], codes: Codes) -> Hierarchy:
+    file, to, missing = (_said(body[part]) for part in ("file", "to", "missing"))
+    table = codes(file)
+    if body.get("sha256", table.sha256) != table.sha256:
+        raise _refused(
+            f"{file[:60]!a} is not the table of codes that it names by digest.", "Give that file, or the new digest."
+        )
+    length = None if body.get("length") is None else _whole(body["length"], 1, 100)
+    table.above(to)
+    return Hierarchy(file, to, table.sha256, missing, length, table)
+
+
+def _once(files: Files) -> Codes:
+    """Each table of codes read once, however many columns name it."""
+    read: dict[str, CodeTable] = {}
+
+    def codes(file: str) -> CodeTable:
+        if file not in read:
+            read[file] = read_codes(file, files(file))
+        return read[file]
+
+    return codes
+
+
+def _no_files(file: str) -> bytes:
+    raise _refused(f"Its table of codes {file[:60]!a} was not given.", "Put it beside the recipe.")
 
 
 def _fits(rule: Rule, kind: str) -> bool:
@@ -228,7 +297,9 @@ def _fits(rule: Rule, kind: str) -> bool:
         return number
     if isinstance(rule, Truncate | ShiftDates):
         return kind in DATES
-    if isinstance(rule, Prefix | Redact):
+    if isinstance(rule, Prefix | Hierarchy):
+        return kind == "VARCHAR" or kind in WHOLE
+    if isinstance(rule, Redact):
         return kind == "VARCHAR"
     return True
 
@@ -262,6 +333,18 @@ def _positive(value: Any) -> float:
 def _whole(value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ValueError("out of range")
+    return value
+
+
+def _said(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > 200:
+        raise ValueError("not a text")
+    return value
+
+
+def _one_sign(value: Any) -> str | None:
+    if value is not None and (not isinstance(value, str) or len(value) != 1 or not value.isprintable()):
+        raise ValueError("not one character")
     return value
 
 

@@ -21,7 +21,7 @@ from provisioning.domain.registration import TableSource
 from provisioning.intake import csv_reader, databases, readers
 from provisioning.intake.databases import Delivered
 from provisioning.intake.engine import disk_refusal, quoted, refusal
-from provisioning.intake.masking import anonymity, masked_select
+from provisioning.intake.masking import anonymity, bring_codes, masked_select, missing_code
 from provisioning.intake.sealed_copy import SealedCopy
 from vault.sealing import SealedWriter
 
@@ -75,10 +75,12 @@ def ingest(
     with ThreadPoolExecutor(1) as beside:
         digests = beside.map(digest, files)  # while the engine reads the same pages
         try:
+            if mask is not None:
+                bring_codes(engine, mask.recipe)
             left_out, delivered = _write(engine, source, files, work, copy)
             table = _described(engine, source, copy)
         except duckdb.Error as broken:
-            raise refusal(source.name, broken) from broken
+            raise missing_code(source.name, broken) or refusal(source.name, broken) from broken
         except OSError as broken:
             raise disk_refusal(source.name, broken) from broken
         sources = tuple(

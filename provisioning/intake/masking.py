@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import duckdb
+import pyarrow as pa
 
 from provisioning.domain.dataset import Column
+from provisioning.domain.errors import RegistrationRefused
 from provisioning.domain.masking import (
+    REFUSE,
     Bins,
     Clip,
     Drop,
+    Hierarchy,
     Noise,
     Prefix,
     Pseudonym,
@@ -30,6 +34,7 @@ from provisioning.intake.engine import literal, quoted
 
 PSEUDONYM_HEX = 24
 REDACTED = "[redacted]"
+_NO_CODE = "glovebox: no such code\t"
 _BLOCK = 64
 _INSIDE_TEXT = (
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
@@ -60,15 +65,51 @@ class Anonymity:
 
 
 def masked_select(relation: str, columns: Sequence[Column], unit: str | None, recipe: TableRecipe, key: bytes) -> str:
-    """The masked rows of ``relation`` (SQL) as one SELECT."""
-    parts = []
-    for column in columns:
+    """The masked rows of ``relation`` (SQL) as one SELECT. Tables of codes must have been put beside it (`bring_codes`)."""
+    parts, joined = [], ""
+    for number, column in enumerate(columns):
         rule = recipe.columns.get(column.name)
         if isinstance(rule, Drop):
             continue
-        expression = quoted(column.name) if rule is None else _masked(rule, column, unit, key)
+        if isinstance(rule, Hierarchy):
+            codes = f"codes_{number}"
+            joined += f" LEFT JOIN {_held(rule)} AS {codes} ON {codes}.{_held(rule)} = {_looked_up(rule, column)}"
+            expression = _above(rule, column, codes)
+        else:
+            expression = quoted(column.name) if rule is None else _masked(rule, column, unit, key)
         parts.append(f"{expression} AS {quoted(column.name)}")
-    return f"SELECT {', '.join(parts)} FROM {relation}"
+    return (
+        f"SELECT {', '.join(parts)} FROM {relation} AS given{joined}"
+        if joined
+        else f"SELECT {', '.join(parts)} FROM {relation}"
+    )
+
+
+def bring_codes(engine: duckdb.DuckDBPyConnection, recipe: TableRecipe) -> None:
+    """Put the recipe's tables of codes into the engine, where `masked_select` joins them. It may be called again."""
+    for rule in recipe.columns.values():
+        if isinstance(rule, Hierarchy) and rule.codes is not None:
+            above = rule.codes.above(rule.to)
+            name = _held(rule)
+            engine.register("arriving_codes", pa.table({"code": list(above), "up": list(above.values())}))
+            engine.execute(
+                f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT code AS {name}, up AS {_up(rule)} FROM arriving_codes"
+            )
+            engine.unregister("arriving_codes")
+
+
+def missing_code(table: str, broken: duckdb.Error) -> RegistrationRefused | None:
+    """The refusal that stands behind an engine's error, when a code was in no table of codes; its value stays private."""
+    text = str(broken)
+    if _NO_CODE not in text:
+        return None
+    column, file, value = [*text.split(_NO_CODE, 1)[1].split("\t", 2), "", ""][:3]
+    return RegistrationRefused(
+        f"Table {table} was not masked: column {column} holds a code that {file} does not have.",
+        why='Its rule says "missing": "refuse", so that no code stays as it is and none is lost unseen.',
+        do='Complete the table of codes, or name the word that stands for all others: "missing": "other".',
+        private=value,
+    )
 
 
 def anonymity(
@@ -100,7 +141,7 @@ def _masked(rule: Rule, column: Column, unit: str | None, key: bytes) -> str:
     if isinstance(rule, Truncate):
         return f"CAST(date_trunc({literal(rule.to)}, {name}) AS {column.type})"
     if isinstance(rule, Prefix):
-        return f"left({name}, {rule.length})"
+        return _prefix(rule, name)
     if isinstance(rule, Clip):
         return _clipped(rule, column)
     if isinstance(rule, Round):
@@ -112,6 +153,38 @@ def _masked(rule: Rule, column: Column, unit: str | None, key: bytes) -> str:
             name = f"regexp_replace({name}, {literal(pattern)}, {literal(REDACTED)}, 'g')"
         return name
     raise TypeError(f"no SQL for {rule}")
+
+
+def _held(rule: Hierarchy) -> str:
+    """The table of codes in the engine, and its first column: no column of data has this name."""
+    return quoted(f"codes {rule.sha256[:32]} {rule.to}")
+
+
+def _up(rule: Hierarchy) -> str:
+    return quoted(f"above {rule.sha256[:32]} {rule.to}")
+
+
+def _looked_up(rule: Hierarchy, column: Column) -> str:
+    text = f"trim(CAST(given.{quoted(column.name)} AS VARCHAR))"
+    return text if rule.length is None else f"left({text}, {rule.length})"
+
+
+def _above(rule: Hierarchy, column: Column, codes: str) -> str:
+    """No value stays no value; so does a blank one."""
+    name, found = f"given.{quoted(column.name)}", f"{codes}.{_up(rule)}"
+    said = f"{_NO_CODE}{column.name}\t{rule.file}\t"
+    other = literal(rule.missing)
+    if rule.missing == REFUSE:
+        other = f"error({literal(said)} || CAST({name} AS VARCHAR))"
+    blank = f"coalesce(trim(CAST({name} AS VARCHAR)), '') = ''"
+    return f"CASE WHEN {blank} THEN NULL WHEN {found} IS NOT NULL THEN {found} ELSE {other} END"
+
+
+def _prefix(rule: Prefix, name: str) -> str:
+    text = f"CAST({name} AS VARCHAR)"
+    if rule.fill is None:
+        return f"left({text}, {rule.length})"
+    return f"rpad(left({text}, {rule.length}), length({text})::INTEGER, {literal(rule.fill)})"
 
 
 def _shifted(rule: ShiftDates, column: Column, unit: str, key: bytes) -> str:

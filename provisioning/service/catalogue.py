@@ -24,7 +24,7 @@ from ledger.entry import Entry, canonical
 from provisioning.domain import dcat, names
 from provisioning.domain.dataset import AVAILABLE, VersionId, digest_of, parse_version, version_id
 from provisioning.domain.errors import RegistrationRefused
-from provisioning.domain.masking import facts
+from provisioning.domain.masking import TableRecipe, code_tables, facts
 from provisioning.domain.registration import Registration
 from provisioning.intake.engine import engine
 from provisioning.intake.ingest import Ingested, Mask, ingest
@@ -33,6 +33,7 @@ from provisioning.service.certificates import PENDING, REGISTERED, certificate_p
 from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.catalogue import dataset, datasets, stewards_of, tables_of, version
+from store.blobs import Blobs
 from store.database import Database
 from store.transaction import Transaction
 from vault import Vault
@@ -77,6 +78,7 @@ def register_dataset(
         delivered, work = incoming / "version", incoming / "work"
         delivered.mkdir(mode=0o700)
         ingested = _read_all(wanted, work, Vault(settings).writer(delivered), _masks(settings, wanted), progress)
+        keep_codes(settings, wanted.recipes)
         with db.transaction(at) as t:
             new = _register(t, settings, wanted, ingested, delivered, actor)
         path = certificate_path(settings, "registered", new)
@@ -84,6 +86,12 @@ def register_dataset(
         return new
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
+
+
+def keep_codes(settings: Settings, recipes: Mapping[str, TableRecipe]) -> None:
+    """Put the tables of codes of a recipe among the blobs, so that years later its digest leads to what was used."""
+    for table in code_tables(recipes).values():
+        Blobs(settings.blobs).put(table.content)
 
 
 def version_folder(settings: Settings, folder: str) -> Path:
@@ -202,7 +210,7 @@ def _facts(wanted: Registration, digest: str, ingested: Sequence[Ingested]) -> d
         "classification": wanted.classification,
         "provider": wanted.provider,
         "stewards": list(wanted.stewards),
-        **({"masked_for": wanted.project} if wanted.project else {}),
+        **_masked_for(wanted),
         "tables": [
             {
                 "name": each.table.name,
@@ -221,6 +229,13 @@ def _facts(wanted: Registration, digest: str, ingested: Sequence[Ingested]) -> d
             for each in ingested
         ],
     }
+
+
+def _masked_for(wanted: Registration) -> dict[str, Any]:
+    """The recipe as text: numbers with fractions have no place in the ledger."""
+    if wanted.project is None:
+        return {}
+    return {"masked_for": wanted.project, "recipe": json.dumps(facts(wanted.recipes), sort_keys=True)}
 
 
 def put_in_place(delivered: Path, target: Path) -> None:

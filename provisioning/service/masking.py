@@ -23,9 +23,9 @@ from provisioning.domain.dataset import AVAILABLE, RegisteredTable, VersionId, d
 from provisioning.domain.errors import not_found
 from provisioning.domain.masking import TableRecipe, check_tables, facts
 from provisioning.intake.engine import disk_refusal, engine, literal, refusal
-from provisioning.intake.masking import anonymity, masked_select
+from provisioning.intake.masking import anonymity, bring_codes, masked_select, missing_code
 from provisioning.intake.sealed_copy import SealedCopy
-from provisioning.service.catalogue import INCOMING, put_in_place
+from provisioning.service.catalogue import INCOMING, keep_codes, put_in_place
 from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.projects import project as find_project
@@ -66,6 +66,7 @@ def mask_version(
         writer = vault.writer(incoming / "version")
         with vault.opened({version: {table.file: table.digest for table in tables}}) as opened:
             made, effect = _mask_all(opened[version], tables, recipes, key, writer, incoming)
+        keep_codes(settings, recipes)
         recipe = {"from": version, "project": project, "recipe": facts(recipes), "effect": effect}
         with db.transaction(at) as t:
             number = rows.next_number(t, dataset)
@@ -99,7 +100,7 @@ def _mask_all(
             try:
                 found, change = _mask_one(connection, folder / table.file, table, recipe, key, copy)
             except duckdb.Error as broken:
-                raise refusal(table.name, broken) from broken
+                raise missing_code(table.name, broken) or refusal(table.name, broken) from broken
             except OSError as broken:
                 raise disk_refusal(table.name, broken) from broken
             made.append(found)
@@ -116,6 +117,7 @@ def _mask_one(
     key: bytes,
     copy: SealedCopy,
 ) -> tuple[RegisteredTable, dict[str, Any]]:
+    bring_codes(connection, recipe)
     before = f"read_parquet({literal(str(source))})"
     masked = masked_select(before, table.columns, table.unit, recipe, key)
     copy(masked)

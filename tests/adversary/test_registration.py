@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from provisioning.domain.errors import FileRefused, RegistrationRefused
+from provisioning.domain.masking import parse
 from provisioning.domain.registration import TableSource
 from provisioning.service import catalogue
 from tests.unit.provisioning.world import CSV, World
+from workbench.commands.delivery import recipe_in
+from workbench.errors import WorkbenchFault
 
 
 @pytest.fixture
@@ -105,3 +110,26 @@ def test_the_refusal_shows_no_value_and_no_path(world: World) -> None:
     public = " ".join(refused.value.public().values())
     assert "secret value" not in public
     assert str(world.home) not in public
+
+
+@pytest.mark.parametrize("name", ["../codes.csv", "/etc/passwd", "..", "deep/codes.csv", "none.csv"])
+def test_a_recipe_reads_no_table_of_codes_but_one_beside_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "codes.csv").write_text("code,a\nI10,x\n", "utf-8")
+    folder = tmp_path / "recipe"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "codes.csv").write_text("code,a\nI10,x\n", "utf-8")
+    rule = {"do": "hierarchy", "file": name, "to": "a", "missing": "refuse"}
+    (folder / "recipe.json").write_text(json.dumps({"t": {"columns": {"c": rule}}}), "utf-8")
+    with pytest.raises(WorkbenchFault, match="was not read"):
+        recipe_in(folder / "recipe.json")
+
+
+def test_words_of_a_table_of_codes_stay_words(world: World) -> None:
+    hostile = "x'); DROP TABLE t; --"
+    content = f'code,"a""b; --"\nI10,{hostile}\n'.encode()
+    rule = {"do": "hierarchy", "file": "c'.csv", "to": 'a"b; --', "missing": hostile}
+    recipes = parse(json.dumps({"people": {"columns": {"event": rule}}}), lambda _: content)
+    world.project()
+    world.register(content="id,age,event\n1,50,I10\n2,61,Z99\n", recipes=recipes, project="liver")
+    with world.opened() as folder, duckdb.connect() as connection:
+        assert {row[2] for row in connection.read_parquet(str(folder / "people.parquet")).fetchall()} == {hostile}

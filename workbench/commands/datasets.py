@@ -60,7 +60,6 @@ def add(
     A file that cannot be read whole is refused with its lines named, and nothing of the delivery is kept.
     """
     with console.faults_in_three_parts(as_json):
-        from provisioning.domain import masking as rules
         from provisioning.domain.classification import classification
         from provisioning.domain.registration import Registration
         from provisioning.service import catalogue
@@ -82,7 +81,7 @@ def add(
             password=delivery.password_in(password_file),
             leave_out=leave_out,
         )
-        recipes = rules.parse(delivery.text_of(mask, "recipe")) if mask else {}
+        recipes = delivery.recipe_in(mask) if mask else {}
         wanted = Registration(
             name, title, description, provider, int(classification(level)), tuple(steward), tables, recipes, project
         )
@@ -146,14 +145,13 @@ def mask(
 ) -> None:
     """Register a masked copy as a new version, with its recipe and its effect on the record."""
     with console.faults_in_three_parts(as_json):
-        from provisioning.domain import masking as rules
         from provisioning.service import masking
         from store.clock import now
         from store.database import Database
         from workbench.commands import delivery
 
         settings = installation.load()
-        recipes = rules.parse(delivery.text_of(recipe, "recipe"))
+        recipes = delivery.recipe_in(recipe)
         made = masking.mask_version(
             Database.open(settings), settings, version=version, recipes=recipes, project=project, actor=by, at=now()
         )

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from provisioning.domain import masking
+from provisioning.domain.hierarchy import MOST_BYTES
+from provisioning.domain.masking import TableRecipe
 from provisioning.domain.registration import TableSource
 from workbench.errors import WorkbenchFault
 
@@ -50,6 +53,25 @@ def tables(
         )
         for name, (where, inside) in zip(names, found, strict=True)
     )
+
+
+def recipe_in(path: Path) -> dict[str, TableRecipe]:
+    """A masking recipe with the tables of codes that lie beside it. Raises WorkbenchFault, RegistrationRefused."""
+
+    def beside(name: str) -> bytes:
+        file = path.parent / name
+        try:
+            if Path(name).name != name or file.stat().st_size > MOST_BYTES:
+                raise OSError("not beside the recipe, or too large")
+            return file.read_bytes()
+        except OSError as broken:
+            raise WorkbenchFault(
+                f"The table of codes {name[:60]!a} was not read.",
+                why="It does not lie beside the recipe, or is too large.",
+                do="Put it into the recipe's folder and name it without a path.",
+            ) from broken
+
+    return masking.parse(text_of(path, "recipe"), beside)
 
 
 def password_in(path: Path | None) -> str | None:
