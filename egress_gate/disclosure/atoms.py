@@ -12,7 +12,7 @@ Order of use: `plan_atoms(derivations)` gives one `AtomPlan` per universe; run i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from egress_gate.disclosure.derivation import DIALECT, Aggregate, Derivation
 from egress_gate.disclosure.errors import JudgementFault
 from egress_gate.disclosure.flatten import Flat, flatten
 from egress_gate.disclosure.linear import Floats, Ints
+from egress_gate.disclosure.people import MOST_PROFILES, PEOPLE, ROWS, Counted, Profiles, read_profiles
 from egress_gate.disclosure.tabulation import MISSING
 
 LARGEST_GRID = 150_000
@@ -31,18 +32,21 @@ _ALWAYS = exp.true()
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """One evaluation of a release on the grid: its rows (WHERE, and an aggregate's own FILTER) and keys."""
+    """One evaluation of a release on the grid: its rows (WHERE, and an aggregate's own FILTER) and keys. `counts`: whether it
+    publishes how many ROWS, PEOPLE or both these are."""
 
     release: int
     quantity: str
     where: exp.Expr
     keys: tuple[exp.Expr, ...]
     exact: bool
+    counts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
 class AtomPlan:
-    """`statements` in order: points with one code per slice, records per point, then the keys of each slice's codes."""
+    """`statements` in order: points with one code per slice, records per point, the profiles of people with several rows, then the keys
+    of each slice's codes."""
 
     releases: tuple[int, ...]
     derivations: tuple[Derivation, ...]
@@ -70,6 +74,7 @@ def _plan(numbers: list[int], derivations: Sequence[Derivation], flats: Sequence
     shared = _with(flats[numbers[0]], columns, parts, slices)
     statements = [_points(shared, columns, slices)]
     statements += [_records(shared, flats[numbers[0]], columns, parts, measures)]
+    statements += [_profiles(shared, flats[numbers[0]], columns, parts)]
     statements += [_codes(shared, number, s) for number, s in enumerate(slices)]
     picked = tuple(derivations[n] for n in numbers)
     return AtomPlan(tuple(numbers), picked, tuple(slices), columns, measures, tuple(statements))
@@ -87,7 +92,10 @@ def _slices(number: int, flat: Flat) -> list[Slice]:
         quantity = COUNT
         if one.func in ("sum", "avg") and one.argument is not None:
             quantity = one.argument.sql(dialect=DIALECT)
-        found.setdefault((quantity, where.sql(dialect=DIALECT)), Slice(number, quantity, where, flat.keys, exact=True))
+        counts = frozenset({PEOPLE if one.of_unit else ROWS} if quantity == COUNT else ())
+        place = (quantity, where.sql(dialect=DIALECT))
+        before = found.setdefault(place, Slice(number, quantity, where, flat.keys, exact=True))
+        found[place] = replace(before, counts=before.counts | counts)
     presence = (COUNT, flat.where.sql(dialect=DIALECT))
     found.setdefault(presence, Slice(number, COUNT, flat.where, flat.keys, exact=False))
     return list(found.values())
@@ -225,6 +233,18 @@ def _records(
     )
 
 
+def _profiles(shared: str, flat: Flat, columns: Sequence[str], parts: Mapping[str, list[str]]) -> str:
+    """In which points those with several rows have them (2 for more than one), and how many people have the same."""
+    point = f"concat_ws(',', {', '.join(f'c{i}.i{i}' for i in range(len(columns))) or '0'})"
+    rows = f"SELECT {flat.unit} AS u, {point} AS p FROM {flat.universe}{_class_joins(columns, parts)}"  # noqa: S608
+    each = f"SELECT u, p, count(*) AS r FROM ({rows}) WHERE u IS NOT NULL GROUP BY u, p"  # noqa: S608
+    profile = "string_agg(p || ':' || least(r, 2), ';' ORDER BY p)"
+    people = f"SELECT {profile} AS profile FROM ({each}) GROUP BY u HAVING sum(r) > 1"  # noqa: S608
+    return (
+        f"{shared} SELECT profile, count(*) FROM ({people}) GROUP BY profile ORDER BY profile LIMIT {MOST_PROFILES + 1}"  # noqa: S608
+    )
+
+
 def _codes(shared: str, number: int, one: Slice) -> str:
     keys = "".join(f", k{number}_{j}" for j in range(len(one.keys)))
     return f"{shared} SELECT DISTINCT s{number}{keys} FROM marked WHERE s{number} >= 0 ORDER BY s{number}"  # noqa: S608
@@ -238,6 +258,20 @@ class Grid:
     atoms: Atoms
     cell_of: tuple[Ints, ...]
     keys: tuple[tuple[tuple[Any, ...], ...], ...]
+    profiles: Profiles
+
+    def counted(
+        self, release: int, table: int, suppressed: Sequence[Mapping[str, Any]] = (), rounding_base: int | None = None
+    ) -> list[Counted]:
+        """The layers in which release number `release` counts rows or people, as those of `table`."""
+        derivation = self.plan.derivations[self.plan.releases.index(release)]
+        return [
+            Counted(table, kind, self._layer(number, derivation, chosen, suppressed, (rounding_base, False)))
+            for number, one in enumerate(self.plan.slices)
+            if one.release == release
+            for chosen in derivation.grouping_sets
+            for kind in sorted(one.counts)
+        ]
 
     def published(
         self,
@@ -361,9 +395,10 @@ def read_atoms(plan: AtomPlan, results: Sequence[Sequence[Sequence[Any]]], floor
     of_point = np.full(len(points), -1, dtype=np.int64)
     of_point[kept] = atom
     atoms = records.over(of_point[records.points], len(first), plan.measures, floors, _words(plan))
-    keys = tuple(tuple(tuple(row[1:]) for row in answer) for answer in results[2:])
+    keys = tuple(tuple(tuple(row[1:]) for row in answer) for answer in results[3:])
     cell_of = tuple(codes[kept][first][:, s] for s in range(len(plan.slices)))
-    return Grid(plan, atoms, cell_of, keys)
+    people = np.bincount(records.points, weights=records.units, minlength=len(points)).astype(np.float64)
+    return Grid(plan, atoms, cell_of, keys, read_profiles(results[2], point_of, people, of_point))
 
 
 def _possible(points: Ints, occupied: Ints) -> Ints:

@@ -89,7 +89,28 @@ def cell_findings(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters
     for one in aggregates:
         counted = len(aggregates) > 1 and _counted(one, aggregates)
         found += _value_findings(one, cell, cell.stats[one.name], rules, counted=counted)
-    return found + _spaced(cell, aggregates, rules)
+    return found + _spaced(cell, aggregates, rules) + _rows_beyond_people(cell, aggregates, rules)
+
+
+def _rows_beyond_people(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters) -> list[CellFinding]:
+    """Rows minus people is a sum: what everybody has beyond one row. Its own contributors must be enough, and none may be most of it."""
+    found = []
+    people = [a for a in aggregates if a.of_unit]
+    for one in (a for a in aggregates if a.func == "count" and not a.of_unit):
+        stats = cell.stats[one.name]
+        more = stats.rows - stats.units
+        if more <= 0 or not any(_same_rows(one, p) for p in people):
+            continue
+        if more < rules.min_contributors:
+            found.append(CellFinding("min_contributors", one.name, {"rows_beyond_people": more}))
+        largest, second = (max(x - 1.0, 0.0) for x in (stats.top1, stats.top2))
+        beyond = MeasureStats(stats.units, stats.rows, float(more), largest, second)
+        found += _dominance(one.name, beyond, rules)
+    return found
+
+
+def _same_rows(one: Aggregate, other: Aggregate) -> bool:
+    return one.where == other.where
 
 
 def _spaced(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters) -> list[CellFinding]:

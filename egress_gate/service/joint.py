@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the solvers, which a table that stands alone does not need
     from egress_gate.disclosure.atoms import AtomPlan, Grid
     from egress_gate.disclosure.audit import AuditAnswer
     from egress_gate.disclosure.audit import AuditFinding as Inference
+    from egress_gate.disclosure.people import Apart, Counted
 
 MOST_POINTS = 200_000
 SECONDS = 20.0
@@ -68,7 +69,7 @@ def joint_audit(
     published. Raises nothing: an audit that could not be done is not proven."""
     hidden = [c.cell.published_key for c in judged.cells if c.suppressed]
     others = [e for e in earlier if e.method != "noise" and not _same(derivation, hidden, e)]
-    if not others and not hidden and not _tells_twice(derivation):
+    if not others and not hidden and not _tells_twice(derivation) and not _counts_people_twice(derivation, judged):
         return JointAudit("proven_safe")
     comparable, apart = [], []
     for one in others:
@@ -78,12 +79,17 @@ def joint_audit(
         elif {t.dataset for t in read.tables} & {t.dataset for t in derivation.tables}:
             comparable.append((one, read))
     try:
-        answer, mixed, used = _ask(derivation, hidden, comparable, rules, universe, (rounding_base, controlled))
+        found = _ask(derivation, hidden, comparable, rules, universe, (rounding_base, controlled))
     except _BROKEN as broken:
         releases = {e.release for e in others}
         return JointAudit("not_proven", (_not_proven(releases, type(broken).__name__),))
-    unclear = {*apart, *(e.release for e in mixed), *_spelt_otherwise(derivation, comparable)}
-    return _told(answer, [e.release for e in used], unclear)
+    unclear = {
+        *apart,
+        *(e.release for e in found.mixed),
+        *_spelt_otherwise(derivation, comparable),
+        *found.people_unclear,
+    }
+    return _told(found, unclear)
 
 
 def _spelt_otherwise(derivation: Derivation, comparable: Sequence[tuple[EarlierTable, Derivation]]) -> set[int]:
@@ -111,6 +117,26 @@ def _tells_twice(derivation: Derivation) -> bool:
     return len(derivation.aggregates) > 1 and any(a.chooses for a in derivation.aggregates)
 
 
+def _counts_people_twice(derivation: Derivation, judged: Judgement) -> bool:
+    """Whether one table may tell how few people stand in several of its groups: it counts people beside a total, and somebody has
+    several rows."""
+    several = any(c.cell.rows != c.cell.contributors for c in judged.cells)
+    return several and len(derivation.grouping_sets) > 1 and any(a.of_unit for a in derivation.aggregates)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the audit and the count of people say; `mixed`: releases over other rows of the same data, of which they say nothing;
+    `used`: those compared; `people_unclear`: those with which few people could be told, or nobody knows."""
+
+    answer: AuditAnswer
+    mixed: Sequence[EarlierTable]
+    used: Sequence[EarlierTable]
+    people: Sequence[Apart]
+    people_unclear: frozenset[int]
+    alone_unclear: bool
+
+
 def _read(earlier: EarlierTable, universe: Universe) -> Derivation | None:
     """None: it came from another version, or it can no longer be read, so that it cannot be compared."""
     current = set(universe.versions.values())
@@ -129,8 +155,7 @@ def _ask(
     rules: Parameters,
     universe: Universe,
     rounding: tuple[int | None, bool],
-) -> tuple[AuditAnswer, list[EarlierTable], list[EarlierTable]]:
-    """The audit's answer; the releases over other rows of the same data, which it says nothing of; those it compared."""
+) -> _Found:
     from egress_gate.disclosure.atoms import plan_atoms
     from egress_gate.disclosure.audit import AuditRules, audit
 
@@ -152,7 +177,38 @@ def _ask(
         AuditRules(rules.min_contributors, rules.dominance_n, rules.dominance_k, rules.p or None),
         left=lambda: max(0.0, deadline - universe.clock()),
     )
-    return answer, mixed, used
+    counted = grid.counted(0, -1, hidden, rounding[0])
+    for at, (i, e) in enumerate(zip(together, used, strict=True)):
+        counted += grid.counted(i + 1, at, e.suppressed, e.rounding_base)
+    return _with_people(
+        grid, derivation, _Found(answer, mixed, used, (), frozenset(), alone_unclear=False), counted, rules
+    )
+
+
+def _with_people(
+    grid: Grid, derivation: Derivation, found: _Found, counted: Sequence[Counted], rules: Parameters
+) -> _Found:
+    """Counts are compared for the people behind them. What that says nothing of stays unclear: sums of people with several rows, people of
+    several kinds, and three or more counts of people taken together."""
+    from egress_gate.disclosure.people import PEOPLE, apart
+
+    every = {e.release for e in found.used}
+    profiles = grid.profiles
+    if len(derivation.source.units()) > 1:
+        return replace(found, people_unclear=frozenset(every))
+    if not profiles.several:
+        return found
+    seen = {a for one in found.answer.findings for a in one.atoms.tolist()}
+    made = [
+        a for a in apart(profiles, counted, rules.min_contributors) if not len(a.atoms) or not seen.issuperset(a.atoms)
+    ]
+    open_ones = {found.used[a.other].release for a in made if not a.certain and a.other >= 0}
+    alone = any(not a.certain and a.other < 0 for a in made) or not profiles.complete
+    if not profiles.complete or grid.plan.measures or any(c.kind == PEOPLE and c.table >= 0 for c in counted):
+        open_ones = every
+    return replace(
+        found, people=tuple(a for a in made if a.certain), people_unclear=frozenset(open_ones), alone_unclear=alone
+    )
 
 
 def grid_of(plan: AtomPlan, universe: Universe) -> Grid:
@@ -165,20 +221,21 @@ def grid_of(plan: AtomPlan, universe: Universe) -> Grid:
     return read_atoms(plan, [measured.values, *measured.statistics], {})
 
 
-def _told(answer: AuditAnswer, releases: Sequence[int], unclear: set[int]) -> JointAudit:
+def _told(found: _Found, unclear: set[int]) -> JointAudit:
     from egress_gate.disclosure.audit import Verdict
 
+    answer, releases = found.answer, [e.release for e in found.used]
     new = [f for f in answer.findings if not f.already]
-    details = tuple(_detail(f, releases) for f in new)
+    details = tuple(_detail(f, releases) for f in new) + tuple(_people_detail(a, releases) for a in found.people)
     findings = []
     for kind, rule in _RULES.items():
         of_kind = [d for d in details if d.kind == kind]
         if of_kind:
             named = sorted({r for d in of_kind for r in d.collides_with})
             findings.append(Finding(rule, Severity.FAIL, len(of_kind), {"collides_with": named}))
-    if answer.verdict is Verdict.UNSAFE:
+    if answer.verdict is Verdict.UNSAFE or found.people:
         return JointAudit("unsafe", tuple(findings), details)
-    if answer.verdict is not Verdict.PROVEN_SAFE or unclear:
+    if answer.verdict is not Verdict.PROVEN_SAFE or unclear or found.alone_unclear:
         return JointAudit("not_proven", (_not_proven(unclear, "open"),), details)
     return JointAudit("proven_safe")
 
@@ -188,6 +245,12 @@ def _detail(found: Inference, releases: Sequence[int]) -> AuditFinding:
     return AuditFinding(
         found.target, interval, tuple(sorted({releases[i] for i in found.collides_with})), found.kind.value
     )
+
+
+def _people_detail(found: Apart, releases: Sequence[int]) -> AuditFinding:
+    figure = f"{found.value:.12g}"
+    collides = (releases[found.other],) if found.other >= 0 else ()
+    return AuditFinding(found.target, (figure, figure), collides, "exact")
 
 
 def _not_proven(releases: set[int], reason: str) -> Finding:

@@ -55,6 +55,7 @@ class _Case:
     implied: list[ImpliedSet] = field(default_factory=list)
     proof: dict[str, float] = field(default_factory=dict)
     open_targets: int = 0
+    cut_short: bool = False  # there may be more differences
     _before: System | None = None
     _model: KeptModel | None = None
 
@@ -101,7 +102,7 @@ def audit(
     for case in cases:
         _judge(case)
     findings = tuple(f for c in cases for f in c.findings)
-    waiting = sum(c.open_targets for c in cases)
+    waiting = sum(c.open_targets + c.cut_short for c in cases)
     # Where a small group is known already, what the new table adds to it is for a person to weigh.
     verdict = Verdict.NOT_PROVEN if waiting or findings else Verdict.PROVEN_SAFE
     if any(not f.already for f in findings):
@@ -173,6 +174,8 @@ def _difference_findings(case: _Case) -> Ints:
         if _sensitive(case, difference) and len(case.findings) < case.rules.max_findings:
             case.findings.append(_subtracted(case, difference))
             covered.append(difference.atoms)
+    if len(case.implied) >= _MOST_IMPLIED:
+        case.cut_short = True
     case.note("differences", len(case.implied))
     return np.unique(np.concatenate(covered)) if covered else np.zeros(0, dtype=np.int64)
 
