@@ -46,7 +46,7 @@ CALLS: tuple[Call, ...] = (
     Call(frozenset({"GET"}), re.compile(r"/v1/(?:session|tables)"), 0),
     Call(frozenset({"GET", "POST"}), re.compile(r"/v1/requests"), 2 * MIB),
     Call(frozenset({"GET"}), re.compile(r"/v1/requests/R-\d{1,12}"), 0),
-    Call(frozenset({"POST"}), re.compile(r"/v1/requests/R-\d{1,12}/[a-z]{1,16}"), 256 * KIB),
+    Call(frozenset({"POST"}), re.compile(r"/v1/requests/R-\d{1,12}/(?:resubmit|withdraw)"), 256 * KIB),
     Call(frozenset({"GET", "POST"}), re.compile(r"/v1/packages"), 4 * KIB),
     Call(frozenset({"PUT"}), re.compile(r"/v1/uploads"), 20 * MIB),
     Call(frozenset({"POST"}), re.compile(r"/v1/preview"), 256 * KIB),

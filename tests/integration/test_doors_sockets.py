@@ -84,7 +84,8 @@ def _inner(sandbox: Sandbox) -> aiohttp.ClientSession:
     ("method", "path"),
     [("GET", "/"), ("GET", "/v1/"), ("GET", "/v1/openapi.json"), ("GET", "/services/gate/api/v1/requests"), ("DELETE", "/v1/requests"),
      ("GET", "/v1/requests/../session"), ("POST", "/v1/requests/R-1/../../x"), ("GET", "/v1/requests/R-1%2fx"), ("PUT", "/v1/tables"),
-     ("GET", "//v1/session"), ("GET", "/v2/session"), ("CONNECT", "/v1/session")],
+     ("GET", "//v1/session"), ("GET", "/v2/session"), ("CONNECT", "/v1/session"),
+     ("POST", "/v1/requests/R-1/approve"), ("POST", "/v1/requests/R-1/release")],
 )  # fmt: skip
 async def test_the_inner_door_carries_the_analyst_api_only(ana: Sandbox, method: str, path: str) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=await connect(ana.inner, "door.sock"))
