@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .trying import Observed, attempt, blocked, call, errno_name, opened, refused, unknown
@@ -185,11 +187,17 @@ def host_processes(_: Facts) -> Observed:
     names = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            with open(f"/proc/{entry}/comm", encoding="utf-8") as file:
-                names.append(file.read().strip())
-    own = {"tini", "jupyter-lab", "python", "python3", "python3.13", "sh", "bash", "sleep", "timeout"}
+            names += _comm(entry)
+    # tail is the prover's own, run in the sandbox to fetch what the adversary prints (`as_kernel`)
+    own = {"tini", "jupyter-lab", "python", "python3", "python3.13", "sh", "bash", "sleep", "timeout", "tail"}
     strangers = sorted(set(names) - own)
     return opened(", ".join(strangers)) if strangers else blocked(f"{len(names)} processes, all its own")
+
+
+def _comm(entry: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+        return [Path(f"/proc/{entry}/comm").read_text(encoding="utf-8").strip()]
+    return []
 
 
 def _shown(paths: list[str]) -> Observed:
