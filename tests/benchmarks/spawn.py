@@ -26,11 +26,13 @@ from typing import Any
 import docker
 
 from installation.settings import CHECKOUT, Settings, load
+from policy_engine.in_process import InProcess
 from provisioning.domain.registration import Registration, TableSource
 from provisioning.sandbox.hardening import LABEL_HOME, LABEL_ROLE, home_label
 from provisioning.sandbox.image import ensure_image
+from provisioning.service.assessment import checklist
 from provisioning.service.catalogue import register_dataset
-from provisioning.service.projects import add_member, create_project, give_grant
+from provisioning.service.projects import add_member, assess_project, create_project, give_grant
 from store import clock
 from store.database import Database
 from tests.benchmarks.spawn_hub.common import PERSON
@@ -131,6 +133,8 @@ def _installation(home: Path, image: str, prefix: str) -> Settings:
         at=at,
     )
     add_member(database, project="bench", person=PERSON, actor="adam", at=at)
+    items = [row["item"] for row in checklist(InProcess(), levels=[2], assessed=[])["items"]]
+    assess_project(database, name="bench", confirmed=items, actor="adam", at=at)
     give_grant(
         database, project="bench", version=str(version), purpose="to measure", expires_at=until, actor="stella", at=at
     )

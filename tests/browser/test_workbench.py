@@ -17,6 +17,7 @@ from store import schema
 from store.clock import moment, now
 from store.database import Database
 from tests.conftest import glovebox
+from tests.unit.provisioning.world import CHECKLIST
 from workbench.setup import secrets
 
 pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.opa]
@@ -61,6 +62,7 @@ def granted(workbench: Settings, tmp_path_factory: pytest.TempPathFactory) -> Se
         at=at,
     )
     projects.add_member(db, project="care", person="ana", actor="adam", at=at)
+    projects.assess_project(db, name="care", confirmed=CHECKLIST["3"], actor="adam", at=at)
     projects.give_grant(
         db, project="care", version="clinic/1", purpose="Plan clinics", expires_at=until, actor="stella", at=at
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,13 @@ Quota = Annotated[
         "releases, released_cells, released_bytes, and memory_bytes for each sandbox.",
     ),
 ]
+
+
+class Language(StrEnum):
+    ENGLISH = "en"
+    CHINESE = "zh"
+
+
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the ledger.")]
 
 
@@ -68,8 +76,7 @@ def assess(
     name: Name,
     by: By,
     confirm: Annotated[
-        list[str],
-        typer.Option(help="An item of the checklist (policies/data/assessment.json) that holds; repeat for all."),
+        list[str], typer.Option(help="An item of the checklist that holds (see `project checklist`); repeat for all.")
     ],
 ) -> None:
     """Confirm the checklist of a project before its first start. It replaces an earlier assessment."""
@@ -77,8 +84,38 @@ def assess(
         from provisioning.service import projects
         from store.clock import now
 
+        _require_items(confirm)
         made = projects.assess_project(_db(), name=name, confirmed=confirm, actor=by, at=now())
-        console.out.print(f"Project {name} is assessed: {', '.join(made.assessed)}.")
+        lacking = _checklist(name)["lacking"]
+        console.out.print(f"Project {name} is assessed: {', '.join(made.assessed)}.", markup=False)
+        if lacking:
+            console.out.print(f"It does not start yet. Not confirmed: {', '.join(lacking)}.", markup=False)
+
+
+@app.command()
+def checklist(
+    name: Name,
+    language: Annotated[Language, typer.Option(help="Of the texts.")] = Language.ENGLISH,
+    as_json: Json = False,
+) -> None:
+    """What must be confirmed before a project first starts, by the levels of the data granted to it, and what is."""
+    with console.faults_in_three_parts(as_json):
+        found = _checklist(name)
+        if as_json:
+            console.answer(found)
+            return
+        for row in found["items"]:
+            console.out.print(f"{console.tick(row['confirmed'])} ", end="")
+            console.out.print(f"{row['item']} ({', '.join(row['law'])})\n    {row[language.value]}", markup=False)
+        if not found["levels"]:
+            console.out.print(f"No data is granted to {name} yet. Next: ./glovebox grant give {name} …", markup=False)
+        elif found["complete"]:
+            console.out.print("Everything is confirmed.")
+        else:
+            console.out.print(
+                f"Next, by an administrator who is no member: ./glovebox project assess {name} --confirm ITEM …",
+                markup=False,
+            )
 
 
 @app.command("list")
@@ -246,6 +283,33 @@ def _move(verb: str, name: str, by: str, reason: str) -> None:
 
         moved = getattr(projects, verb)(_db(), name=name, reason=reason, actor=by, at=now())
         console.out.print(f"Project {name} is {moved.state.value}.")
+
+
+def _checklist(name: str) -> dict[str, Any]:
+    """The checklist of a project by the data granted to it. Raises NotFound, PolicyUnavailable."""
+    from policy_engine.in_process import InProcess
+    from provisioning.domain.errors import not_found
+    from provisioning.service import assessment, projects
+
+    with _db().read() as c:
+        known, levels = projects.project(c, name), assessment.levels_of(c, name)
+    if known is None:
+        raise not_found("project", ascii(name[:60]), "./glovebox project list")
+    return {"levels": levels, **assessment.checklist(InProcess(), levels=levels, assessed=known.assessed)}
+
+
+def _require_items(items: list[str]) -> None:
+    """Raises WorkbenchFault for an item of no checklist: misspelt, it would count for nothing."""
+    from policy_engine.in_process import InProcess
+    from provisioning.service import assessment
+
+    unknown = assessment.checklist(InProcess(), levels=[], assessed=items)["unknown"]
+    if unknown:
+        raise WorkbenchFault(
+            "The project was not assessed.",
+            why=f"No checklist has {unknown[0][:60]!a}.",
+            do="Look at the items: ./glovebox project checklist PROJECT.",
+        )
 
 
 def _db() -> Any:

@@ -6,6 +6,7 @@
 #   holds: a missing field is a condition that does not.
 package access.start_sandbox
 
+import data.lib.checklist
 import data.lib.level
 import data.lib.number
 import data.lib.quota
@@ -252,10 +253,23 @@ grant_faults contains [grant.id, "quota_spent"] if {
 needed contains item if {
 	some grant in input.grants
 	grant.id in in_force
-	some item in data.data.assessment[sprintf("%d", [shown_level(grant)])]
+	some item in checklist.of_level(shown_level(grant))
+}
+
+unlisted contains grant.id if {
+	some grant in input.grants
+	grant.id in in_force
+	number_shown := shown_level(grant)
+	level.known(number_shown)
+	not checklist.there(number_shown)
 }
 
 confirmed contains item if some item in input.project.assessed
+
+assessed if {
+	count(needed - confirmed) == 0
+	count(unlisted) == 0
+}
 
 # METADATA
 # title: The project was assessed before its first start
@@ -264,8 +278,8 @@ confirmed contains item if some item in input.project.assessed
 # custom:
 #   short_name: not_assessed
 #   message: The project has not been assessed for data of this classification.
-#   remedy: Ask an administrator to go through the checklist.
-refusals contains "not_assessed" if count(needed - confirmed) > 0
+#   remedy: "Ask an administrator to go through the checklist: ./glovebox project assess."
+refusals contains "not_assessed" if not assessed
 
 codes contains code if some code in refusals
 

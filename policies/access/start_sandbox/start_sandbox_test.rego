@@ -25,7 +25,7 @@ asked := {
 		"expires_at": "2027-01-01T00:00:00.000000Z",
 		"purpose": "study livers",
 		"members": ["ana"],
-		"assessed": [],
+		"assessed": data.data.assessment["4"],
 	},
 	"grants": [given],
 	"now": "2026-11-23T00:00:00.000000Z",
@@ -188,11 +188,12 @@ test_nothing_else_is_worked_on if {
 	}
 }
 
-test_restricted_data_needs_every_item_of_its_checklist if {
-	every item in data.data.assessment["4"] {
-		asked_for := object.union(with_grant({"classification": 4}), {"project": object.union(
+test_data_of_each_level_needs_every_item_of_its_checklist if {
+	some_cases := {[level, item] | some level in [1, 2, 3, 4]; some item in data.data.assessment[sprintf("%d", [level])]}
+	every case in some_cases {
+		asked_for := object.union(with_grant({"classification": case[0]}), {"project": object.union(
 			asked.project,
-			{"assessed": [each | some each in data.data.assessment["4"]; each != item]},
+			{"assessed": [each | some each in data.data.assessment["4"]; each != case[1]]},
 		)})
 		found := start_sandbox.answer with input as asked_for
 		not found.allow
@@ -200,4 +201,10 @@ test_restricted_data_needs_every_item_of_its_checklist if {
 	}
 	whole := object.union(asked.project, {"assessed": data.data.assessment["4"]})
 	start_sandbox.allow with input as object.union(with_grant({"classification": 4}), {"project": whole})
+}
+
+test_a_level_without_a_checklist_is_never_assessed if {
+	found := start_sandbox.answer with input as asked with data.data.assessment as {"1": [], "2": [], "4": []}
+	not found.allow
+	codes(found) == {"not_assessed"}
 }

@@ -72,7 +72,7 @@ def test_a_name_is_taken_once(world: World) -> None:
 
 
 def test_members_come_and_go_and_come_again(world: World) -> None:
-    world.project(members=())
+    world.project(members=(), level=0)
     for verb in (projects.add_member, projects.remove_member, projects.add_member):
         verb(world.db, project="liver", person="ana", actor="adam", at=AT)
     with world.db.read() as c:
@@ -187,7 +187,7 @@ def test_a_grant_is_in_force_from_its_gift_to_its_end(world: World) -> None:
 
 
 def test_members_do_not_assess_their_own_project(world: World) -> None:
-    world.project()
+    world.project(level=0)
     for changes in ({"actor": "ana"}, {"confirmed": ["no such item!"]}):
         with pytest.raises(ProjectRefused):
             projects.assess_project(

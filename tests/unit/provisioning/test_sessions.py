@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from policy_engine import Answer, PolicyUnavailable
-from policy_engine.bundle import POLICIES
 from policy_engine.port import unavailable
 from provisioning.domain.errors import AccessRefused, ProvisioningFault, RegistrationRefused
 from provisioning.domain.mount_plan import MountPlan
 from provisioning.service import projects, sessions
 from store import schema
-from tests.unit.provisioning.world import DAY, START, World
+from tests.unit.provisioning.world import CHECKLIST, DAY, START, World
 
 AT = START + DAY
-CHECKLIST = json.loads((POLICIES / "data" / "assessment.json").read_text("utf-8"))["assessment"]["4"]
 ANALYST = ("analysts",)
 
 
@@ -208,7 +205,7 @@ def test_one_blind_dataset_makes_the_session_blind(world: World) -> None:
     with pytest.raises(AccessRefused) as refused:
         plan(world)
     assert refused.value.reasons == ("not_assessed",)
-    projects.assess_project(world.db, name="liver", confirmed=CHECKLIST, actor="adam", at=AT)
+    projects.assess_project(world.db, name="liver", confirmed=CHECKLIST["4"], actor="adam", at=AT)
     planned = plan(world)
     assert planned.view == "blind"
     assert [d.name for d in planned.datasets] == ["nafld", "tax"]

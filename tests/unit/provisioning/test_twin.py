@@ -18,7 +18,7 @@ from provisioning.service import projects, sessions, twin
 from provisioning.twin import columns, model
 from provisioning.twin.mechanisms import OpenDpDraws
 from store import schema
-from tests.unit.provisioning.world import DAY, START, World
+from tests.unit.provisioning.world import CHECKLIST, DAY, START, World
 
 AT = START + DAY
 
@@ -164,8 +164,7 @@ def test_restricted_data_is_blind_while_its_twin_is_seen(world: World) -> None:
     twin.make_twin(world.db, world.engine, world.settings, version="nafld/1", actor="adam", at=AT)
     world.project()
     world.grant()
-    items = ["purpose_needs_it", "legal_basis_stated", "least_data", "outputs_planned", "members_trained"]
-    projects.assess_project(world.db, name="liver", confirmed=items, actor="adam", at=AT)
+    projects.assess_project(world.db, name="liver", confirmed=CHECKLIST["4"], actor="adam", at=AT)
     views = {}
     for asked in ("liver", "liver/twin"):
         plan = sessions.plan_session(world.db, world.engine, world.settings, "ana", ["analysts"], asked, AT)

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from installation.settings import Settings, load
+from policy_engine.bundle import POLICIES
 from policy_engine.in_process import InProcess
 from provisioning.domain.registration import Registration, TableSource
 from provisioning.service import catalogue, projects
@@ -23,6 +24,7 @@ from vault import Vault
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 PURPOSE = "Study outcomes of fatty liver disease"
+CHECKLIST = json.loads((POLICIES / "data" / "assessment.json").read_text("utf-8"))["assessment"]
 CSV = "id,age,event\n1,50,MI\n2,61,\n3,47,death\n"
 
 
@@ -72,12 +74,19 @@ class World:
         return catalogue.register_dataset(self.db, self.settings, wanted, actor="adam", at=START)
 
     def project(
-        self, name: str = "liver", members: tuple[str, ...] = ("ana",), ends: datetime = START + 300 * DAY
+        self,
+        name: str = "liver",
+        members: tuple[str, ...] = ("ana",),
+        ends: datetime = START + 300 * DAY,
+        level: int = 3,
     ) -> None:
+        """A project, its members, and its prior assessment for data up to ``level``; none with 0."""
         terms = {"title": "Outcomes", "purpose": PURPOSE, "sponsor": "adam"}
         projects.create_project(self.db, name=name, expires_at=ends, actor="adam", at=START, **terms)
         for person in members:
             projects.add_member(self.db, project=name, person=person, actor="adam", at=START)
+        if level:
+            projects.assess_project(self.db, name=name, confirmed=CHECKLIST[str(level)], actor="adam", at=START)
 
     def grant(self, version: str = "nafld/1", project: str = "liver", days: int = 100, **changes: Any) -> int:
         wanted: dict[str, Any] = {"purpose": PURPOSE, "actor": "stella", "at": START, "expires_at": START + days * DAY}
