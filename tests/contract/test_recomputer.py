@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -37,8 +36,11 @@ def _cgroup() -> int:
 
 
 @pytest.fixture(params=[pytest.param("sealed", marks=pytest.mark.docker), "subprocess"])
-def runner(request: pytest.FixtureRequest, installed: Settings) -> Iterator[Runner]:
-    return SealedContainer(installed) if request.param == "sealed" else Subprocess()
+def runner(request: pytest.FixtureRequest, installed: Settings) -> Runner:
+    if request.param == "subprocess":
+        return Subprocess()
+    request.getfixturevalue("sandbox_image")  # the verifier runs in the image of this checkout
+    return SealedContainer(installed)
 
 
 @pytest.fixture(scope="module")
