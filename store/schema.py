@@ -437,6 +437,18 @@ ledger_export = Table(
     Column("exported_at", Text, nullable=False),
 )
 
+account_change = Table(
+    "account_change",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("role", Text),  # None: disabled
+    Column("asked_by", Text, nullable=False),
+    Column("asked_at", Text, nullable=False),
+    Column("failed_at", Text),  # the hub, which keeps accounts, did not do it
+    Index("account_change_person", "person", "id"),
+)
+
 # ---- the session door -----------------------------------------------------------------------------------------------
 session_event = Table(
     "session_event",

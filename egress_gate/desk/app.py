@@ -23,6 +23,7 @@ from egress_gate.desk.faults import fault_of, status_of
 from egress_gate.desk.json_api import api
 from egress_gate.desk.notice_pages import told
 from egress_gate.desk.pages import pages
+from egress_gate.desk.people_pages import people
 from egress_gate.desk.policy_pages import policy
 from egress_gate.desk.rendering import render_fault
 from egress_gate.desk.sandbox_pages import sandboxes
@@ -49,7 +50,7 @@ def build_desk(desk: Desk) -> FastAPI:
         openapi_url=f"{base}/api/openapi.json",
     )
     app.state.desk = desk
-    for router in (api, asking, pages, admin, audit, policy, told, sandboxes, data, doorway):
+    for router in (api, asking, pages, admin, people, audit, policy, told, sandboxes, data, doorway):
         app.include_router(router, prefix=base)
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):

@@ -15,9 +15,10 @@ from egress_gate.desk.i18n import Voice, choose
 from egress_gate.desk.identity import Identity
 from egress_gate.desk.session import LANGUAGE, THEME, Cookies, Session
 from egress_gate.policy.facts import Person
-from egress_gate.service.administer import NoProvisioning, Provisioning
+from egress_gate.service.accounts import Accounts, no_accounts
 from egress_gate.service.errors import Forged, SignedOut
 from egress_gate.service.gate import Gate
+from egress_gate.service.hands import Provisioning, no_provisioning
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
@@ -27,7 +28,7 @@ _BEARER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
 class Desk:
     """`prefix` is where the hub's proxy sends the desk's requests, with a slash at both ends.
 
-    `provisioning`: what an administrator's buttons call. A desk without it shows everything and changes no project.
+    `provisioning`, `accounts`: what an administrator's buttons call. A desk without them shows everything and changes nothing.
     """
 
     gate: Gate
@@ -37,7 +38,8 @@ class Desk:
     clock: Callable[[], datetime]
     hub_home: str = "/hub/home"
     hub_logout: str = "/hub/logout"
-    provisioning: Provisioning = field(default_factory=NoProvisioning)
+    provisioning: Provisioning = field(default_factory=no_provisioning)
+    accounts: Accounts = field(default_factory=no_accounts)
     metrics_people: bool = False
 
 

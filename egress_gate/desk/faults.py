@@ -26,6 +26,7 @@ STATUS: Mapping[str, int] = {
     "malformed": 422,
     "too-many": 429,
     "hub-away": 503,
+    "process": 503,
     "policy-unavailable": 503,
     "policy-unreadable": 503,
     "recomputer-away": 503,

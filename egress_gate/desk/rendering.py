@@ -17,6 +17,7 @@ from egress_gate.desk.authoring import NEXT
 from egress_gate.desk.context import Desk, Visitor, desk_of, theme_of, voice_of
 from egress_gate.desk.explain import overlap
 from egress_gate.desk.i18n import LANGUAGES, Voice
+from egress_gate.desk.kept_form import NOTHING
 from egress_gate.domain.request import OPEN, State
 from egress_gate.notify import notices
 from egress_gate.render.table import key_text
@@ -94,6 +95,8 @@ def environment() -> Environment:
         band=lambda risk: "high" if risk >= HIGH else "medium" if risk >= MEDIUM else "low",
         json_lines=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
         list_of=json.loads,
+        dict_of=json.loads,
+        sent=NOTHING,
         message_of=message_of,
         languages=LANGUAGES,
         overlap=overlap,

@@ -1,61 +1,30 @@
 """An administrator's verbs: asked of policy here, done by provisioning, which owns projects and sandboxes.
 
-The gate imports nothing of provisioning; `workbench` hands its verbs in as `Provisioning`.
+The gate imports nothing of provisioning; `workbench` hands its verbs in as `egress_gate.service.hands.Provisioning`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Protocol
 
 from egress_gate.policy.ask import may
 from egress_gate.policy.facts import Person, project_facts
-from egress_gate.service.errors import NotReady, no_such
+from egress_gate.service.errors import no_such
 from egress_gate.service.gate import Gate
+from egress_gate.service.hands import Move, NewProject, Provisioning
 from egress_gate.store import catalogue, overview
 from egress_gate.store.catalogue import ProjectRow
 
 
-class Move(StrEnum):
-    """What becomes of a project."""
-
-    FREEZE = "freeze"
-    THAW = "thaw"
-    CLOSE = "close"
+def create_project(gate: Gate, hands: Provisioning, person: Person, wanted: NewProject, at: datetime) -> None:
+    """A project that sees no data until a steward grants some."""
+    may_create(gate, person, at)
+    hands.create_project(wanted, person.name, at)
 
 
-class Provisioning(Protocol):
-    """Each records its own ledger entry, in one transaction with the change. Each raises a `Fault` where it cannot be done."""
-
-    def move_project(self, project: str, move: Move, reason: str, actor: str, at: datetime, /) -> None: ...
-
-    def extend_project(self, project: str, until: datetime, actor: str, at: datetime, /) -> None: ...
-
-    def add_member(self, project: str, person: str, actor: str, at: datetime, /) -> None: ...
-
-    def remove_member(self, project: str, person: str, actor: str, at: datetime, /) -> None: ...
-
-    def stop_sandbox(self, sandbox: str, reason: str, actor: str, at: datetime, /) -> None: ...
-
-
-class NoProvisioning:
-    """Refuses everything: for a desk that was started without provisioning's verbs."""
-
-    def move_project(self, project: str, move: Move, reason: str, actor: str, at: datetime, /) -> None:
-        raise _not_here()
-
-    def extend_project(self, project: str, until: datetime, actor: str, at: datetime, /) -> None:
-        raise _not_here()
-
-    def add_member(self, project: str, person: str, actor: str, at: datetime, /) -> None:
-        raise _not_here()
-
-    def remove_member(self, project: str, person: str, actor: str, at: datetime, /) -> None:
-        raise _not_here()
-
-    def stop_sandbox(self, sandbox: str, reason: str, actor: str, at: datetime, /) -> None:
-        raise _not_here()
+def may_create(gate: Gate, person: Person, at: datetime) -> None:
+    """Raises NotAllowed for who may make no project."""
+    may(gate.engine, person, "manage_projects", at).require("create a project")
 
 
 def move_project(
@@ -100,14 +69,11 @@ def project_for_admin(gate: Gate, person: Person, name: str, at: datetime) -> Pr
     return found
 
 
+def may_manage(gate: Gate, person: Person, name: str, at: datetime) -> None:
+    """Raises NotAllowed, before a form is read that only an administrator sends."""
+    _require(gate, person, name, f"change project {name}", at)
+
+
 def _require(gate: Gate, person: Person, name: str, doing: str, at: datetime) -> None:
     found = project_for_admin(gate, person, name, at)
     may(gate.engine, person, "manage_projects", at, project=project_facts(found)).require(doing)
-
-
-def _not_here() -> NotReady:
-    return NotReady(
-        "Nothing was changed.",
-        why="This desk runs without the part that changes projects.",
-        do="Use the command line: ./glovebox project --help.",
-    )

@@ -252,11 +252,13 @@ def _desk_allows(action: str, person: dict[str, Any], facts: dict[str, Any]) -> 
     if action == "download":
         stopped = facts["release"]["revoked"] or request["project_state"] == "frozen"
         return (own or person["name"] in request["project_members"]) and not stopped
-    if action in ("manage_projects", "stop_sandbox"):
+    if action in ("manage_projects", "stop_sandbox", "register_dataset"):
         return "admins" in groups
+    if action == "manage_people":
+        return "admins" in groups and facts["account"]["name"] != person["name"]
     if action == "revoke":
         return _steward_of_data(person, request) and not own
-    if action == "grant":
+    if action in ("grant", "revoke_grant"):
         return "stewards" in groups and person["name"] in facts["dataset"]["stewards"]
     if action == "view_ledger":
         return "auditors" in groups

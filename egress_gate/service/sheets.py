@@ -10,15 +10,20 @@ from egress_gate.policy.ask import may
 from egress_gate.policy.facts import Person
 from egress_gate.service.errors import no_such
 from egress_gate.service.gate import Gate
-from egress_gate.store import catalogue, overview, sheets
+from egress_gate.service.granting import governs
+from egress_gate.store import catalogue, overview, plans, sheets
 from egress_gate.store.overview import DatasetLine
+from egress_gate.store.plans import Plan
 from egress_gate.store.sheets import CameOf, Sheet, TableLine, TwinReport, VersionLine
 from store.clock import stamp
 
 
 @dataclass(frozen=True)
 class DatasetPage:
-    """``shown``: the version whose tables these are. ``twins`` is empty for those who may not read how close a twin came."""
+    """``shown``: the version whose tables these are. ``twins`` is empty for those who may not read how close a twin came.
+
+    ``governs``: whether the reader gives and revokes its grants; ``asking``: then, the projects that mean to use it and have none.
+    """
 
     sheet: Sheet
     shown: VersionLine | None
@@ -26,6 +31,8 @@ class DatasetPage:
     grants: tuple[Any, ...]
     releases: tuple[CameOf, ...]
     twins: tuple[TwinReport, ...]
+    governs: bool = False
+    asking: tuple[Plan, ...] = ()
 
 
 def dataset_page(gate: Gate, person: Person, name: str, at: datetime, number: int | None = None) -> DatasetPage:
@@ -41,6 +48,7 @@ def dataset_page(gate: Gate, person: Person, name: str, at: datetime, number: in
         raise no_such("dataset")
     shown = _chosen(found, number)
     close = may(gate.engine, person, "view_twin_report", at, dataset=_facts(name, found.stewards)).allow
+    steers = governs(gate, person, name, found.stewards, at)
     ids = [v.id for v in found.versions]
     with gate.store.read() as c:
         return DatasetPage(
@@ -50,6 +58,8 @@ def dataset_page(gate: Gate, person: Person, name: str, at: datetime, number: in
             sheets.grants(c, name),
             sheets.came_of(c, ids),
             sheets.twin_reports(c, ids) if close else (),
+            steers,
+            plans.asking_for(c, name) if steers else (),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,9 +123,10 @@ def projects(c: Connection) -> tuple[ProjectLine, ...]:
     )
 
 
-def people(c: Connection) -> tuple[PersonLine, ...]:
-    """Everybody whom the record knows as a member, a steward, or somebody who had a sandbox."""
-    names = [str(n) for n in c.execute(_names().order_by("name").limit(LIMIT)).scalars()]
+def people(c: Connection, others: Iterable[str] = ()) -> tuple[PersonLine, ...]:
+    """Everybody whom the record knows as a member, a steward, or somebody who had a sandbox; and ``others``."""
+    known = c.execute(_names().order_by("name").limit(LIMIT)).scalars()
+    names = sorted({str(n) for n in known} | set(others))
     belongs: dict[str, list[str]] = {}
     for project, members in catalogue.members_by_project(c).items():
         for name in members:

@@ -149,6 +149,13 @@ def grants(c: Connection, dataset: str) -> tuple[Any, ...]:
     return tuple(c.execute(query.order_by(s.grant.c.id.desc()).limit(LIMIT)))
 
 
+def dataset_of_grant(c: Connection, number: int) -> str | None:
+    version = s.dataset_version
+    query = select(version.c.dataset).join(s.grant, s.grant.c.version == version.c.id).where(s.grant.c.id == number)
+    found = c.execute(query).scalar()
+    return None if found is None else str(found)
+
+
 def came_of(c: Connection, versions: Sequence[str]) -> tuple[CameOf, ...]:
     """Releases with an item made from one of `versions`, newest first: tables, models and files alike."""
     if not versions:

@@ -34,6 +34,7 @@ class Project:
     legal_basis: str = ""
     output_plan: str = ""
     assessed: tuple[str, ...] = ()  # items of the checklist that a person confirmed
+    datasets: tuple[str, ...] = ()  # which data it means to use; what it may use, grants say
 
     def over(self, at: datetime) -> bool:
         return at >= self.expires_at

@@ -62,14 +62,23 @@ def create_project(
     at: datetime,
     legal_basis: str = "",
     output_plan: str = "",
+    members: Sequence[str] = (),
+    datasets: Sequence[str] = (),
 ) -> Project:
-    """Raises RegistrationRefused for a bad name or empty text, ProjectRefused for a taken name or an end in the past."""
+    """``datasets``: which data it means to use; their stewards see that it asks for a grant.
+
+    Raises RegistrationRefused for a bad name or empty text, ProjectRefused for a taken name or an end in the past, NotFound for
+    an unknown dataset.
+    """
     names.slug("project", name)
+    people = sorted({names.person(each) for each in members})
+    planned = sorted({names.slug("dataset", each) for each in datasets})
     names.person(sponsor)
     names.person(actor)
     lives.check_dates(name, expires_at=expires_at, at=at)
     given = {"legal_basis": legal_basis, "output_plan": output_plan}
-    terms = {noun: names.text(noun.replace("_", " "), text) for noun, text in given.items() if text}
+    terms: dict[str, Any] = {noun: names.text(noun.replace("_", " "), text) for noun, text in given.items() if text}
+    terms |= {"datasets": planned} if planned else {}
     row = {
         "name": name,
         "title": names.text("title", title),
@@ -86,9 +95,15 @@ def create_project(
             raise ProjectRefused(
                 f"Project {name} was not created.", why="There is one of this name.", do="Choose another name."
             )
+        for each in planned:
+            if catalogue.known_dataset(t, each) is None:
+                raise not_found("dataset", each, "./glovebox dataset list")
         t.execute(insert(s.project).values(row))
         facts = {noun: row[noun] for noun in ("title", "purpose", "sponsor", "expires_at")} | terms
         t.record(Entry("project.created", actor, {"project": name}, facts))
+        for person in people:
+            t.execute(insert(s.project_member).values(project=name, person=person, added_at=t.at))
+            t.record(Entry("member.added", actor, {"project": name, "person": person}))
         return _required(t, name)
 
 
@@ -182,21 +197,22 @@ def give_grant(
     *,
     project: str,
     version: str,
-    purpose: str,
     expires_at: datetime,
     actor: str,
     at: datetime,
+    purpose: str | None = None,
     quotas: Mapping[str, int] | None = None,
 ) -> Grant:
     """A steward's consent. Raises GrantRefused when ``actor`` is no steward of the dataset, or the terms do not fit.
 
+    ``purpose``: must be the project's, which it is when left out.
     ``quotas``: the most the project may use of this version under this grant, by a name of `store.usage.LIMITED`; or what each sandbox
     may have at the most, by one of `CAPPED`.
     """
     dataset, _ = parse_version(version)
     limits = dict(quotas or {})
     rules.check_quotas(version, limits, QUOTAS)
-    stated = names.text("purpose", purpose)
+    stated = None if purpose is None else names.text("purpose", purpose)
     with db.transaction(at) as t:
         known = _required(t, project)
         state = _state_of(t, version)
@@ -206,7 +222,7 @@ def give_grant(
             stewards=_stewards(t, dataset),
             version=version,
             version_state=state,
-            purpose=stated,
+            purpose=known.purpose if stated is None else stated,
             project_purpose=known.purpose,
             project_state=known.state.value,
             expires_at=expires_at,

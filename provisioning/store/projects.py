@@ -76,6 +76,7 @@ def _terms(text: str) -> dict[str, Any]:
         "legal_basis": str(terms.get("legal_basis", "")),
         "output_plan": str(terms.get("output_plan", "")),
         "assessed": tuple(terms.get("assessed", ())),
+        "datasets": tuple(terms.get("datasets", ())),
     }
 
 

@@ -52,7 +52,12 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "admin"): (403, 403, 403, OK, OK, 403, 302),
     ("GET", "admin/projects"): (403, 403, 403, OK, OK, 403, 302),
     ("GET", "admin/projects/{name}"): (403, 403, 403, OK, OK, 403, 302),
+    ("GET", "admin/new-project"): (403, 403, 403, OK, 403, 403, 302),
+    ("POST", "admin/new-project"): (403, 403, 403, 303, 403, 403, 401),
     ("GET", "admin/people"): (403, 403, 403, OK, OK, 403, 302),
+    ("POST", "admin/people"): (403, 403, 403, OK, 403, 403, 401),
+    ("POST", "admin/people/{name}/role"): (403, 403, 403, OK, 403, 403, 401),
+    ("POST", "admin/people/{name}/disable"): (403, 403, 403, 303, 403, 403, 401),
     ("GET", "admin/data"): (403, 403, 403, OK, OK, 403, 302),
     ("POST", "admin/projects/{name}/state"): (403, 403, 403, 303, 403, 403, 401),
     ("POST", "admin/projects/{name}/end"): (403, 403, 403, 303, 403, 403, 401),
@@ -62,6 +67,9 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "sandboxes/{sandbox}"): (404, 404, OK, 404, OK, 404, 302),
     ("GET", "data"): (403, 403, OK, OK, OK, 403, 302),
     ("GET", "data/{dataset}"): (404, 404, OK, OK, OK, 404, 302),
+    ("POST", "data/{dataset}/grants"): (404, 404, 303, 403, 403, 404, 401),
+    ("POST", "data/{dataset}/grants/{number}/revoke"): (404, 404, 303, 403, 403, 404, 401),
+    ("POST", "data/{dataset}/grants/{number}/quotas"): (404, 404, 303, 403, 403, 404, 401),
     ("GET", "shelf"): (OK, OK, 403, OK, 403, 403, 302),
     ("POST", "preferences"): (303, 303, 303, 303, 303, 303, 401),
     ("GET", "login"): (302, 302, 302, 302, 302, 302, 302),
@@ -105,6 +113,21 @@ BODIES = {
     "admin/projects/{name}/members": {"data": {"member": "amir"}},
     "admin/projects/{name}/members/remove": {"data": {"member": "ana"}},
     "admin/sandboxes/{sandbox}/stop": {"data": {"reason": "Looked odd."}},
+    "admin/new-project": {
+        "data": {
+            "name": "kidney",
+            "title": "Kidneys",
+            "purpose": "Survival",
+            "sponsor": "clinic",
+            "until": "2027-12-01",
+        }
+    },
+    "admin/people": {"data": {"name": "nils", "role": "analyst"}},
+    "admin/people/{name}/role": {"data": {"role": "auditor"}},
+    "admin/people/{name}/disable": {"data": {"reason": "Left."}},
+    "data/{dataset}/grants": {"data": {"project": "liver", "version": "1", "until": "2027-12-01", "quota.cells": "9"}},
+    "data/{dataset}/grants/{number}/revoke": {"data": {"reason": "Consent ended."}},
+    "data/{dataset}/grants/{number}/quotas": {"data": {"reason": "Too many.", "quota.cells": "9"}},
     "notices/read": {"data": {"upto": "5"}},
     "preferences": {"data": {"language": "zh_Hans", "back": PREFIX}},
     "api/v1/requests/{name}/approve": {"json": {"reason": "Fine."}},
@@ -157,7 +180,7 @@ def test_each_role_at_each_endpoint(
     client_of: functools.partial[TestClient], method: str, path: str, role: str, status: int
 ) -> None:
     client = client_of(role)
-    name = "R-2" if "requests" in path else "liver"
+    name = "R-2" if "requests" in path else "nora" if path.startswith("admin/people") else "liver"
     address = PREFIX + path.format(name=name, number=1, item="table1", sandbox="5a", dataset="nafld")
     answer = client.request(method, address, **BODIES.get(path, {}))  # type: ignore[arg-type]
     assert answer.status_code == status, answer.text[:500]
@@ -174,7 +197,7 @@ def test_an_unsafe_request_without_the_pages_secret_changes_nothing(
         del client.headers["x-csrf-token"]
         before = len(world.entries())
         answer = client.request(
-            method, PREFIX + path.format(name="R-2", number=1, sandbox="5a"), **BODIES.get(path, {})
+            method, PREFIX + path.format(name="R-2", number=1, sandbox="5a", dataset="nafld"), **BODIES.get(path, {})
         )  # type: ignore[arg-type]
         assert answer.status_code == 403
         assert len(world.entries()) == before

@@ -39,7 +39,8 @@ NOW = "2026-11-23T09:00:00.000000Z"
 DATASET = {"name": "nafld", "stewards": ["stella"]}
 ACTIONS = (
     "view_request", "withdraw", "download", "revoke", "view_ledger", "view_admin", "view_trail", "view_dataset",
-    "view_twin_report", "view_shelf", "view_package_requests", "nonsense",
+    "view_twin_report", "view_shelf", "view_package_requests", "manage_projects",
+    "stop_sandbox", "register_dataset", "grant", "revoke_grant", "manage_people", "nonsense",
 )  # fmt: skip
 LINEAGE = [{"version": "nafld/1", "dataset": "nafld", "classification": 3, "stewards": ["stella"]}]
 
@@ -62,7 +63,13 @@ def fake() -> FakeEngine:
 @pytest.mark.parametrize(("name", "action"), list(product(PEOPLE, ACTIONS)))
 def test_the_desk(real: OpaServer, fake: FakeEngine, name: str, action: str) -> None:
     person = {"name": name, "groups": PEOPLE[name]}
-    about = {"request": REQUEST, "release": RELEASE, "sandbox": SANDBOX, "dataset": DATASET}
+    about = {
+        "request": REQUEST,
+        "release": RELEASE,
+        "sandbox": SANDBOX,
+        "dataset": DATASET,
+        "account": {"name": "nora"},
+    }
     facts = {"person": person, "action": action, **about, "now": NOW}
     assert fake.query("access/desk", facts).result["allow"] == real.query("access/desk", facts).result["allow"]
 

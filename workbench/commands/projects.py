@@ -44,6 +44,10 @@ def create(
     purpose: Annotated[str, typer.Option(help="What the data may be used for; grants repeat it.")],
     until: Until,
     member: Annotated[list[str] | None, typer.Option(help="A member; repeat for several.")] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="A dataset it means to use; its stewards see that it asks. Repeat.")
+    ] = None,
+    sponsor: Annotated[str | None, typer.Option(help="Who answers for it; who makes it, when left out.")] = None,
     legal_basis: Annotated[str, typer.Option(help="Why the data may be used so, in law or contract.")] = "",
     output_plan: Annotated[str, typer.Option(help="What the project intends to release.")] = "",
 ) -> None:
@@ -59,15 +63,15 @@ def create(
             name=name,
             title=title,
             purpose=purpose,
-            sponsor=by,
+            sponsor=sponsor or by,
             expires_at=end,
             actor=by,
             at=at,
             legal_basis=legal_basis,
             output_plan=output_plan,
+            members=member or [],
+            datasets=dataset or [],
         )
-        for person in member or []:
-            projects.add_member(_db(), project=name, person=person, actor=by, at=at)
         console.out.print(f"Project {made.name} is there until {end:%Y-%m-%d}.")
 
 
@@ -214,20 +218,15 @@ def give(
 ) -> None:
     """Grant a dataset version to a project, as one of its stewards."""
     with console.faults_in_three_parts():
-        from provisioning.domain.errors import not_found
         from provisioning.service import projects
         from store.clock import now
 
-        at, db = now(), _db()
-        with db.read() as c:
-            known = projects.project(c, project)
-        if known is None:
-            raise not_found("project", project, "./glovebox project list")
+        at = now()
         given = projects.give_grant(
-            db,
+            _db(),
             project=project,
             version=version,
-            purpose=purpose or known.purpose,
+            purpose=purpose or None,
             expires_at=moment(until, at),
             actor=by,
             at=at,
@@ -327,6 +326,7 @@ def _facts(one: Any, grants: list[Any]) -> dict[str, Any]:
         "expires_at": one.expires_at.isoformat(),
         "legal_basis": one.legal_basis,
         "output_plan": one.output_plan,
+        "datasets": list(one.datasets),
         "assessed": list(one.assessed),
         "members": list(one.members),
         "grants": [

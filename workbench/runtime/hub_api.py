@@ -8,6 +8,8 @@ import httpx
 
 from installation.settings import Settings
 
+PAGE = 100
+
 
 class HubApi:
     """Raises httpx.HTTPError when the hub is away or refuses."""
@@ -29,8 +31,14 @@ class HubApi:
             return False
 
     def users(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._client.get("/users").raise_for_status().json()
-        return found
+        """All of them: the hub answers with a page at a time."""
+        found: list[dict[str, Any]] = []
+        while True:
+            asked = {"offset": len(found), "limit": PAGE}
+            some: list[dict[str, Any]] = self._client.get("/users", params=asked).raise_for_status().json()
+            found += some
+            if len(some) < PAGE:
+                return found
 
     def ensure_user(self, name: str, group: str, *, others: tuple[str, ...] = ()) -> None:
         """The person exists and is in ``group`` and in none of ``others``."""
@@ -40,6 +48,12 @@ class HubApi:
         self._client.post(f"/groups/{group}/users", json={"users": [name]}).raise_for_status()
         for other in others:
             self._client.request("DELETE", f"/groups/{other}/users", json={"users": [name]}).raise_for_status()
+
+    def remove_user(self, name: str) -> None:
+        """The account is gone with its tokens and sessions, and its server is stopped. Done already is done."""
+        answer = self._client.delete(f"/users/{name}", timeout=120)
+        if answer.status_code != 404:
+            answer.raise_for_status()
 
     def running_servers(self) -> list[str]:
         """The owners of servers that run, start or stop."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from egress_gate.service.administer import Move
+from egress_gate.service.hands import Move, NewGrant, NewProject
 from provisioning.service import projects, sessions
 from store.database import Database
 
@@ -16,10 +17,26 @@ _MOVES = {
 
 
 class ProvisioningHands:
-    """`egress_gate.service.administer.Provisioning` over the real store."""
+    """`egress_gate.service.hands.Provisioning` over the real store."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+    def create_project(self, wanted: NewProject, actor: str, at: datetime, /) -> None:
+        projects.create_project(
+            self._db,
+            name=wanted.name,
+            title=wanted.title,
+            purpose=wanted.purpose,
+            sponsor=wanted.sponsor,
+            expires_at=wanted.until,
+            actor=actor,
+            at=at,
+            legal_basis=wanted.legal_basis,
+            output_plan=wanted.output_plan,
+            members=wanted.members,
+            datasets=wanted.datasets,
+        )
 
     def move_project(self, project: str, move: Move, reason: str, actor: str, at: datetime, /) -> None:
         _MOVES[move](self._db, name=project, reason=reason, actor=actor, at=at)
@@ -35,3 +52,20 @@ class ProvisioningHands:
 
     def stop_sandbox(self, sandbox: str, reason: str, actor: str, at: datetime, /) -> None:
         sessions.ask_to_stop(self._db, sandbox, reason, at, actor=actor)
+
+    def give_grant(self, wanted: NewGrant, actor: str, at: datetime, /) -> None:
+        projects.give_grant(
+            self._db,
+            project=wanted.project,
+            version=wanted.version,
+            expires_at=wanted.until,
+            actor=actor,
+            at=at,
+            quotas=wanted.quotas,
+        )
+
+    def change_quotas(self, grant: int, quotas: Mapping[str, int], reason: str, actor: str, at: datetime, /) -> None:
+        projects.change_quotas(self._db, grant=grant, quotas=quotas, reason=reason, actor=actor, at=at)
+
+    def revoke_grant(self, grant: int, reason: str, actor: str, at: datetime, /) -> None:
+        projects.revoke_grant(self._db, grant=grant, reason=reason, actor=actor, at=at)

@@ -151,6 +151,18 @@ permitted if {
 }
 
 # METADATA
+# title: Who has an account and in which role
+# description: Nobody makes themselves something else; another administrator does.
+permitted if {
+	input.action == "manage_people"
+	is_admin
+	is_string(input.account.name)
+	not own_account
+}
+
+own_account if input.account.name == input.person.name
+
+# METADATA
 # title: Supervising the installation
 permitted if {
 	input.action in {"view_admin", "view_sessions"}
@@ -284,6 +296,19 @@ codes contains "own_project" if {
 	input.action == "revoke"
 	steward_of_lineage
 	not disinterested
+}
+
+# METADATA
+# title: Nobody changes their own account
+# description: Role and account of an administrator are another administrator's to change.
+# custom:
+#   short_name: own_account
+#   message: It is your own account.
+#   remedy: Ask another administrator.
+codes contains "own_account" if {
+	input.action == "manage_people"
+	is_admin
+	own_account
 }
 
 project_active if input.project.state == "active"

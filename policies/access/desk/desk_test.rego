@@ -30,6 +30,7 @@ question(name, action) := {
 	"request": request,
 	"release": {"revoked": false},
 	"dataset": {"stewards": ["stella"]},
+	"account": {"name": "nora"},
 	"sandbox": {"stewards": {"nafld": ["stella", "ana"]}},
 	"now": "2026-11-23",
 }
@@ -59,6 +60,7 @@ test_who_may_do_what if {
 		"register_dataset": {"adam"},
 		"manage_projects": {"adam"},
 		"stop_sandbox": {"adam"},
+		"manage_people": {"adam"},
 		"grant": {"stella"},
 		"revoke_grant": {"stella"},
 		"destroy_version": {"stella"},
@@ -67,6 +69,14 @@ test_who_may_do_what if {
 	every action, names in expected {
 		allowed_to(action) == names
 	}
+}
+
+test_nobody_changes_their_own_account if {
+	own := desk.answer with input as object.union(question("adam", "manage_people"), {"account": {"name": "adam"}})
+	not own.allow
+	codes(own) == {"own_account"}
+	not desk.allow with input as object.union(question("adam", "manage_people"), {"account": {"name": null}})
+	not desk.allow with input as object.remove(question("adam", "manage_people"), {"account"})
 }
 
 submitting(name, changes) := {

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from cryptography.fernet import Fernet
 from starlette.testclient import TestClient
 
 from egress_gate.desk.app import build_desk
 from egress_gate.desk.context import Desk
-from egress_gate.desk.identity import Challenge
+from egress_gate.desk.identity import Challenge, HubAway
 from egress_gate.desk.session import Cookies
 from egress_gate.policy.facts import Person
+from egress_gate.service.accounts import Account
+from egress_gate.service.errors import Malformed
+from installation.roles import Role
 from tests.unit.gate.factory import ADAM, AMIR, ANA, AUDREY, NOBODY, STEFAN, STELLA, World
 from workbench.runtime.provisioning_hands import ProvisioningHands
 
@@ -31,10 +36,42 @@ class FakeHub:
         return PEOPLE.get(token.removeprefix("token-")) if token.startswith("token-") else None
 
 
-def make_desk(world: World) -> Desk:
+class FakeAccounts:
+    """The hub's people in memory; ``away`` makes every call fail as a hub does that does not answer."""
+
+    def __init__(self) -> None:
+        self.groups = {name: tuple(sorted(p.groups)) for name, p in PEOPLE.items()} | {"nora": ("analysts",)}
+        self.away = False
+
+    def everybody(self) -> tuple[Account, ...]:
+        self._answer()
+        return tuple(Account(name, groups) for name, groups in sorted(self.groups.items()))
+
+    def checked(self, name: str, /) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9.-]{0,30}", name):
+            raise Malformed("The account was not changed.", why="It cannot be a name.", do="Choose another name.")
+        return name
+
+    def give_role(self, name: str, role: Role, new_password: bool, /) -> str | None:
+        self._answer()
+        made = new_password or name not in self.groups
+        self.groups[name] = (role.group,)
+        return f"secret-of-{name}" if made else None
+
+    def disable(self, name: str, /) -> None:
+        self._answer()
+        del self.groups[name]
+
+    def _answer(self) -> None:
+        if self.away:
+            raise HubAway("People were not listed.", why="The hub did not answer.", do="Try again.")
+
+
+def make_desk(world: World, accounts: FakeAccounts | None = None) -> Desk:
     cookies = Cookies(Fernet.generate_key(), PREFIX, secure=False)
     hands = ProvisioningHands(world.database)
-    return Desk(world.gate, FakeHub(), cookies, PREFIX, world.clock, provisioning=hands)
+    people = accounts or FakeAccounts()
+    return Desk(world.gate, FakeHub(), cookies, PREFIX, world.clock, provisioning=hands, accounts=people)
 
 
 def browser(desk: Desk) -> TestClient:

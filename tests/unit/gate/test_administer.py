@@ -10,10 +10,10 @@ import pytest
 
 from egress_gate.domain.request import State
 from egress_gate.service import administer
-from egress_gate.service.administer import Move, NoProvisioning
 from egress_gate.service.check import LostLease
 from egress_gate.service.deliver import download
 from egress_gate.service.errors import NotAllowed, NotFound, NotReady
+from egress_gate.service.hands import Move, no_provisioning
 from egress_gate.service.release import prepare, release
 from egress_gate.service.worker import Worker
 from installation.fault import Fault
@@ -141,7 +141,7 @@ def test_members_come_and_go_and_the_end_moves(world: World) -> None:
 
 def test_a_desk_without_provisioning_changes_nothing(world: World) -> None:
     with pytest.raises(NotReady):
-        administer.move_project(world.gate, NoProvisioning(), ADAM, "liver", Move.FREEZE, "Odd.", world.clock())
+        administer.move_project(world.gate, no_provisioning(), ADAM, "liver", Move.FREEZE, "Odd.", world.clock())
 
 
 def test_the_pages_show_what_was_done(world: World) -> None:
