@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -19,6 +18,7 @@ from egress_gate.store import overview
 from installation.fault import Fault
 from installation.roles import Role
 
+_SOMEBODY = {"name": "", "known": True, "password": False}
 people = APIRouter(prefix="/admin/people", include_in_schema=False, default_response_class=HTMLResponse)
 
 
@@ -34,25 +34,24 @@ def add_person(request: Request, visitor: SignedIn, desk: TheDesk, sent: Form) -
     """A new account. Its password is in the answer to this request and nowhere else."""
     name = sent.text("name")
 
-    def doing() -> str | None:
+    try:
         accounts.may_manage(desk.gate, visitor.person, name, desk.clock())
-        return accounts.make_account(desk.gate, desk.accounts, visitor.person, name, _role(sent), desk.clock())
-
-    return _with_password(request, visitor, desk, sent, "add", name, doing)
+        password = accounts.make_account(desk.gate, desk.accounts, visitor.person, name, _role(sent), desk.clock())
+    except Fault as fault:
+        if isinstance(fault, GONE):
+            raise
+        return _people(request, visitor, desk, Sent("add", sent.fields, fault), status_of(fault))
+    return _people(request, visitor, desk, made=(name, password or ""))
 
 
 @people.post("/{name}/role")
 def give_role(request: Request, visitor: SignedIn, desk: TheDesk, name: Name, sent: Form) -> Response:
-    """Another role, and with ``password`` another password."""
-
-    def doing() -> str | None:
+    def doing() -> None:
         accounts.may_manage(desk.gate, visitor.person, name, desk.clock())
-        fresh = bool(sent.text("password"))
-        return accounts.give_role(
-            desk.gate, desk.accounts, visitor.person, name, _role(sent), desk.clock(), new_password=fresh
-        )
+        accounts.give_role(desk.gate, desk.accounts, visitor.person, name, _role(sent), desk.clock())
 
-    return _with_password(request, visitor, desk, sent, f"change-{name}", name, doing)
+    again = partial(_people, request, visitor, desk)
+    return answered(desk, sent, f"change-{name}", doing, "admin/people", again)
 
 
 @people.post("/{name}/disable")
@@ -63,18 +62,6 @@ def disable(request: Request, visitor: SignedIn, desk: TheDesk, name: Name, sent
 
     again = partial(_people, request, visitor, desk)
     return answered(desk, sent, f"change-{name}", doing, "admin/people", again)
-
-
-def _with_password(
-    request: Request, visitor: Visitor, desk: Desk, sent: Sent, form: str, name: str, doing: Callable[[], str | None]
-) -> Response:
-    try:
-        password = doing()
-    except Fault as fault:
-        if isinstance(fault, GONE):
-            raise
-        return _people(request, visitor, desk, Sent(form, sent.fields, fault), status_of(fault))
-    return _people(request, visitor, desk, made=(name, password or ""))
 
 
 def _people(
@@ -92,7 +79,7 @@ def _people(
         known, away = {}, fault
     with desk.gate.store.read() as c:
         found = overview.people(c, tuple(known))
-    changes = may(desk.gate.engine, visitor.person, "manage_people", desk.clock(), account={"name": ""}).allow
+    changes = may(desk.gate.engine, visitor.person, "manage_people", desk.clock(), account=_SOMEBODY).allow
     more = {"people": found, "known": known, "away": away, "made": made, "roles": list(Role), "changes": changes}
     return page(request, visitor, desk, "admin_people.html", sent, status, **more)
 

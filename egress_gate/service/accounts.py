@@ -19,6 +19,7 @@ from egress_gate.policy.facts import Person
 from egress_gate.service.errors import Conflict, Malformed, NotReady, no_such
 from egress_gate.service.gate import Gate
 from egress_gate.service.ports import Store
+from egress_gate.store import overview
 from installation.fault import Fault
 from installation.roles import Role
 from ledger.entry import Entry
@@ -73,36 +74,40 @@ def no_accounts() -> Accounts:
 
 def may_manage(gate: Gate, person: Person, name: str, at: datetime) -> None:
     """Raises NotAllowed for who may not change this account."""
-    may(gate.engine, person, "manage_people", at, account={"name": name}).require("change this account")
+    _may(gate, person, name, at, known=True, password=False)
 
 
 def make_account(gate: Gate, accounts: Accounts, person: Person, name: str, role: Role, at: datetime) -> str | None:
-    """A new account with a password, which is shown once. Raises Conflict when there is one of the name."""
+    """A new account with a password, which is shown once.
+
+    Raises Conflict when there is one of the name, NotAllowed when the name was somebody's: memberships and stewardships hang on it.
+    """
     may_manage(gate, person, name, at)
     accounts.checked(name)
-    if _known(accounts, name):
+    if _has_account(accounts, name):
         raise Conflict(
             f"{name} was not added.",
             why="There is an account of this name.",
             do="Choose another name, or change that one.",
         )
+    with gate.store.read() as c:
+        known = overview.knows(c, name)
+    _may(gate, person, name, at, known=known, password=True)
     return role_given(gate.store, accounts, name, role, person.name, at, new_password=True)
 
 
-def give_role(
-    gate: Gate, accounts: Accounts, person: Person, name: str, role: Role, at: datetime, *, new_password: bool = False
-) -> str | None:
-    """Another role, and if asked for another password, which is shown once."""
+def give_role(gate: Gate, accounts: Accounts, person: Person, name: str, role: Role, at: datetime) -> None:
+    """Another role. The password stays its owner's."""
     may_manage(gate, person, name, at)
-    if not _known(accounts, name):
+    if not _has_account(accounts, name):
         raise no_such("account")
-    return role_given(gate.store, accounts, name, role, person.name, at, new_password=new_password)
+    role_given(gate.store, accounts, name, role, person.name, at)
 
 
 def disable(gate: Gate, accounts: Accounts, person: Person, name: str, reason: str, at: datetime) -> None:
     """End an account. Memberships stay on record: who comes back under the name finds them."""
     may_manage(gate, person, name, at)
-    if not _known(accounts, name):
+    if not _has_account(accounts, name):
         raise no_such("account")
     disabled(gate.store, accounts, name, reason, person.name, at)
 
@@ -152,5 +157,10 @@ def _asked(store: Store, entry: Entry, role: Role | None, at: datetime) -> Itera
         raise
 
 
-def _known(accounts: Accounts, name: str) -> bool:
+def _has_account(accounts: Accounts, name: str) -> bool:
     return any(each.name == name for each in accounts.everybody())
+
+
+def _may(gate: Gate, person: Person, name: str, at: datetime, *, known: bool, password: bool) -> None:
+    account = {"name": name, "known": known, "password": password}
+    may(gate.engine, person, "manage_people", at, account=account).require("change this account")

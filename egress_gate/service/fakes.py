@@ -255,7 +255,9 @@ def _desk_allows(action: str, person: dict[str, Any], facts: dict[str, Any]) -> 
     if action in ("manage_projects", "stop_sandbox", "register_dataset"):
         return "admins" in groups
     if action == "manage_people":
-        return "admins" in groups and facts["account"]["name"] != person["name"]
+        account = facts["account"]
+        stays = not account["password"] or not account["known"]
+        return "admins" in groups and account["name"] != person["name"] and stays
     if action == "revoke":
         return _steward_of_data(person, request) and not own
     if action in ("grant", "revoke_grant"):

@@ -144,6 +144,16 @@ def people(c: Connection, others: Iterable[str] = ()) -> tuple[PersonLine, ...]:
     )
 
 
+def knows(c: Connection, name: str) -> bool:
+    """Whether the record knows somebody of this name, or that they had an account."""
+    change = s.account_change
+    had = select(change.c.id).where(change.c.person == name, change.c.failed_at.is_(None))
+    found = _names().subquery()
+    return any(
+        c.execute(query.limit(1)).first() is not None for query in (had, select(found).where(found.c.name == name))
+    )
+
+
 def datasets(c: Connection) -> tuple[DatasetLine, ...]:
     counted = (
         select(

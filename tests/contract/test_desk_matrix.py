@@ -56,7 +56,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "admin/new-project"): (403, 403, 403, 303, 403, 403, 401),
     ("GET", "admin/people"): (403, 403, 403, OK, OK, 403, 302),
     ("POST", "admin/people"): (403, 403, 403, OK, 403, 403, 401),
-    ("POST", "admin/people/{name}/role"): (403, 403, 403, OK, 403, 403, 401),
+    ("POST", "admin/people/{name}/role"): (403, 403, 403, 303, 403, 403, 401),
     ("POST", "admin/people/{name}/disable"): (403, 403, 403, 303, 403, 403, 401),
     ("GET", "admin/data"): (403, 403, 403, OK, OK, 403, 302),
     ("POST", "admin/projects/{name}/state"): (403, 403, 403, 303, 403, 403, 401),

@@ -36,6 +36,7 @@ SANDBOX = {"stewards": {"nafld": ["stefan", "stella"]}}
 RELEASE = {"id": 1, "revoked": False}
 PROJECT = {"name": "liver", "state": "active", "expires_at": "2027-01-01T00:00:00.000000Z", "members": ["ana"]}
 NOW = "2026-11-23T09:00:00.000000Z"
+ACCOUNT = {"name": "nora", "known": True, "password": False}
 DATASET = {"name": "nafld", "stewards": ["stella"]}
 ACTIONS = (
     "view_request", "withdraw", "download", "revoke", "view_ledger", "view_admin", "view_trail", "view_dataset",
@@ -68,7 +69,7 @@ def test_the_desk(real: OpaServer, fake: FakeEngine, name: str, action: str) -> 
         "release": RELEASE,
         "sandbox": SANDBOX,
         "dataset": DATASET,
-        "account": {"name": "nora"},
+        "account": ACCOUNT,
     }
     facts = {"person": person, "action": action, **about, "now": NOW}
     assert fake.query("access/desk", facts).result["allow"] == real.query("access/desk", facts).result["allow"]

@@ -153,6 +153,28 @@ def test_new_account_signs_in_with_the_role_given(workbench: Settings) -> None:
         assert api.get("/users/nora").json()["groups"] == ["analysts"]
 
 
+def test_an_account_made_and_disabled_on_the_desk_signs_in_and_is_thrown_out(workbench: Settings) -> None:
+    with closing(signed_in(workbench, "adam")) as adam:
+        adam.get("/services/gate/")
+        secret = {"x-csrf-token": adam.get("/services/gate/api/v1/session").json()["csrf"]}
+        form = {"name": "nils", "role": "auditor"}
+        made = adam.post("/services/gate/admin/people", data=form, headers=secret)
+        assert made.status_code == 200, made.text[:2000]
+        password = made.text.split('<code class="secret">')[1].split("<")[0]
+        browser, _ = sign_in(workbench, "nils", password)
+        with closing(browser):
+            assert browser.get("/services/gate/ledger").status_code == 200
+            ended = adam.post("/services/gate/admin/people/nils/disable", data={"reason": "Left."}, headers=secret)
+            assert ended.url.path == "/services/gate/admin/people"
+            assert browser.get("/hub/api/user").status_code == 403
+    again, page = sign_in(workbench, "nils", password)
+    with closing(again):
+        assert page.status_code == 403 or "Invalid username or password" in page.text
+    entries = glovebox(workbench, "ledger", "show", "--json").stdout
+    assert entries.count('"account.disabled"') == 1
+    assert password not in entries
+
+
 def test_workbench_recovers_after_its_hub_was_killed(workbench: Settings) -> None:
     pid = hub_process.running(workbench)
     assert pid is not None

@@ -152,13 +152,20 @@ permitted if {
 
 # METADATA
 # title: Who has an account and in which role
-# description: Nobody makes themselves something else; another administrator does.
+# description: >-
+#   Nobody makes themselves something else; another administrator does. Nobody gets a password to somebody's account: it would
+#   let an administrator decide as a steward or see data as an analyst.
 permitted if {
 	input.action == "manage_people"
 	is_admin
 	is_string(input.account.name)
 	not own_account
+	stays_whose_it_is
 }
+
+stays_whose_it_is if input.account.password == false
+
+stays_whose_it_is if input.account.known == false
 
 own_account if input.account.name == input.person.name
 
@@ -309,6 +316,20 @@ codes contains "own_account" if {
 	input.action == "manage_people"
 	is_admin
 	own_account
+}
+
+# METADATA
+# title: An account stays whose it is
+# description: Only an account that nobody had yet gets a password here; a known one gets it from who owns the machine.
+# custom:
+#   short_name: known_account
+#   message: The name is somebody's already, and who sets its password could act in their name.
+#   remedy: "Ask the operator of the machine: ./glovebox user add NAME --role ROLE --reset."
+codes contains "known_account" if {
+	input.action == "manage_people"
+	is_admin
+	input.account.password == true
+	input.account.known == true
 }
 
 project_active if input.project.state == "active"

@@ -30,7 +30,7 @@ question(name, action) := {
 	"request": request,
 	"release": {"revoked": false},
 	"dataset": {"stewards": ["stella"]},
-	"account": {"name": "nora"},
+	"account": {"name": "nora", "known": true, "password": false},
 	"sandbox": {"stewards": {"nafld": ["stella", "ana"]}},
 	"now": "2026-11-23",
 }
@@ -71,11 +71,25 @@ test_who_may_do_what if {
 	}
 }
 
+managing(account) := object.union(object.remove(question("adam", "manage_people"), {"account"}), {"account": account})
+
 test_nobody_changes_their_own_account if {
-	own := desk.answer with input as object.union(question("adam", "manage_people"), {"account": {"name": "adam"}})
+	own := desk.answer with input as managing({"name": "adam", "known": true, "password": false})
 	not own.allow
 	codes(own) == {"own_account"}
-	not desk.allow with input as object.union(question("adam", "manage_people"), {"account": {"name": null}})
+}
+
+test_only_a_name_that_nobody_had_gets_a_password if {
+	desk.allow with input as managing({"name": "nils", "known": false, "password": true})
+	known := desk.answer with input as managing({"name": "stella", "known": true, "password": true})
+	not known.allow
+	codes(known) == {"known_account"}
+}
+
+test_an_account_of_which_too_little_is_said_is_left_alone if {
+	every account in [{}, {"name": null, "known": false}, {"name": "nora"}, {"name": "nora", "known": "no"}] {
+		not desk.allow with input as managing(account)
+	}
 	not desk.allow with input as object.remove(question("adam", "manage_people"), {"account"})
 }
 

@@ -186,7 +186,9 @@ def test_an_account_is_made_with_a_password_shown_once(world: World) -> None:
 def test_another_role_keeps_the_password_and_a_disabled_account_is_gone(world: World) -> None:
     known = FakeAccounts()
     adam = signed_in(make_desk(world, known), "adam")
-    assert "secret-of" not in adam.post(f"{PREFIX}admin/people/nora/role", data={"role": "auditor"}).text
+    sent = adam.post(f"{PREFIX}admin/people/nora/role", data={"role": "auditor", "password": "new"})
+    assert sent.headers["location"] == f"{PREFIX}admin/people"
+    assert world.entries("account.role_given")[0]["facts"] == {"role": "auditor"}
     assert known.groups["nora"] == ("auditors",)
     assert adam.post(f"{PREFIX}admin/people/nora/disable", data={"reason": " "}).status_code == 422
     assert adam.post(f"{PREFIX}admin/people/nora/disable", data={"reason": "Left."}).status_code == 303
@@ -194,6 +196,18 @@ def test_another_role_keeps_the_password_and_a_disabled_account_is_gone(world: W
     assert world.entries("account.disabled")[0]["facts"] == {"reason": "Left."}
     assert adam.post(f"{PREFIX}admin/people/nora/role", data={"role": "admin"}).status_code == 404
     assert world.entries("account.role_given")[1:] == []
+
+
+@pytest.mark.parametrize("name", ["stella", "stefan", "ana", "nora"])
+def test_no_administrator_gets_a_password_to_an_account_that_was_somebodys(world: World, name: str) -> None:
+    """Disabled and made anew, it would let an administrator decide as a steward, or see data as a member."""
+    known = FakeAccounts()
+    adam = signed_in(make_desk(world, known), "adam")
+    adam.post(f"{PREFIX}admin/people/{name}/disable", data={"reason": "Away."})
+    assert name not in known.groups
+    answer = adam.post(f"{PREFIX}admin/people", data={"name": name, "role": "steward"})
+    assert answer.status_code == 403
+    assert name not in known.groups
 
 
 @pytest.mark.parametrize("person", [ANA, STELLA, AUDREY])
@@ -226,6 +240,17 @@ def test_what_the_hub_refused_is_on_the_record_too(world: World) -> None:
     assert kinds == ["account.role_given", "account.change_failed"]
     with world.database.read() as c:
         assert c.execute(select(s.account_change.c.failed_at)).scalar_one() is not None
+
+
+def test_an_account_that_the_hub_did_not_make_can_be_tried_again(world: World) -> None:
+    known = FakeAccounts()
+    adam = signed_in(make_desk(world, known), "adam")
+    working, known.give_role = known.give_role, lambda *_: known._answer()  # type: ignore[method-assign,assignment,return-value]
+    listing, known.everybody = known.everybody, lambda: ()  # type: ignore[method-assign]
+    known.away = True
+    assert adam.post(f"{PREFIX}admin/people", data={"name": "nils", "role": "analyst"}).status_code == 503
+    known.away, known.give_role, known.everybody = False, working, listing  # type: ignore[method-assign]
+    assert "secret-of-nils" in adam.post(f"{PREFIX}admin/people", data={"name": "nils", "role": "analyst"}).text
 
 
 def test_the_page_stands_while_the_hub_is_away(world: World) -> None:
