@@ -249,26 +249,96 @@ def test_an_auditor_verifies_and_walks_a_release_back(site: Site, open_as: Opene
     expect(page.get_by_text("Released").first).to_be_visible()
 
 
-def test_an_admin_sees_what_runs_stops_one_freezes_a_project_and_replays_the_policy(
-    site: Site, open_as: Opener
-) -> None:
-    page = open_as("adam", "")
-    expect(page.get_by_role("heading", name="Running sandboxes")).to_be_visible()
+ADMIN = {
+    "en": {
+        "running": "Running sandboxes",
+        "why": "Why?",
+        "stop": "Stop this sandbox",
+        "stopping": "stopping",
+        "admin": "Administration",
+        "projects": "Projects",
+        "new": "New project",
+        "create": "Create the project",
+        "past": "Its end lies in the past.",
+        "people": "People",
+        "make": "Make the account",
+        "made": "nils is set up.",
+        "change": "Change nora",
+        "set": "Set",
+        "reason": "Reason, for the record",
+        "freeze": "Freeze the project",
+        "frozen": "This project is frozen.",
+        "replay": "Replay the policies in force",
+        "replayed": "decisions asked again",
+    },
+    "zh-CN": {
+        "running": "正在运行的沙箱",
+        "why": "原因?",
+        "stop": "停止此沙箱",
+        "stopping": "正在停止",
+        "admin": "管理",
+        "projects": "项目",
+        "new": "新建项目",
+        "create": "创建项目",
+        "past": "其结束日期已过。",
+        "people": "人员",
+        "make": "创建账户",
+        "made": "nils 已设置完成。",
+        "change": "更改 nora",
+        "set": "设定",
+        "reason": "理由(留存记录)",
+        "freeze": "冻结项目",
+        "frozen": "此项目已冻结。",
+        "replay": "用现行策略重放",
+        "replayed": "次判断",
+    },
+}
+
+
+@pytest.mark.parametrize("locale", ADMIN)
+def test_an_admins_day(site: Site, open_as: Opener, locale: str) -> None:
+    """What runs (one is stopped), a project that is refused once and then made, people, a freeze, a replay."""
+    words = ADMIN[locale]
+    page = open_as("adam", "", locale=locale)
+    expect(page.get_by_role("heading", name=words["running"])).to_be_visible()
     page.locator("details.act summary").first.click()
-    page.get_by_label("Why?").first.fill("It copies without end.")
-    keep(page, "desk-admin")
-    page.get_by_role("button", name="Stop this sandbox").first.click()
-    expect(page.get_by_text("stopping")).to_be_visible()
-    page.get_by_role("navigation", name="Administration").get_by_role("link", name="Projects").click()
-    page.get_by_role("link", name="Liver study").click()
-    page.get_by_label("Reason, for the record").fill("Looked odd.")
-    page.get_by_role("button", name="Freeze the project").click()
-    expect(page.get_by_text("This project is frozen.")).to_be_visible()
-    keep(page, "desk-admin-project")
-    assert len(site.world.entries("project.frozen")) == 1
+    page.get_by_label(words["why"]).first.fill("It copies without end.")
+    keep(page, f"desk-admin-{locale}")
+    page.get_by_role("button", name=words["stop"]).first.click()
+    expect(page.get_by_text(words["stopping"], exact=True)).to_be_visible()
+    tabs = page.get_by_role("navigation", name=words["admin"])
+    tabs.get_by_role("link", name=words["projects"]).click()
+    page.get_by_role("link", name=words["new"]).click()
+    for field, text in (("name", "kidney"), ("title", "Kidneys"), ("purpose", "Survival"), ("sponsor", "clinic")):
+        page.locator(f"#{field}").fill(text)
+    page.locator("#members").fill("ana\namir")
+    page.get_by_role("checkbox", name="nafld NAFLD").check()
+    page.locator("#until").fill("2020-01-01")
+    page.get_by_role("button", name=words["create"]).click()
+    expect(page.get_by_role("alert")).to_contain_text(words["past"])
+    expect(page.locator("#members")).to_have_value("ana\namir")
+    expect(page.get_by_role("checkbox", name="nafld NAFLD")).to_be_checked()
+    page.locator("#until").fill("2027-12-31")
+    keep(page, f"desk-admin-new-project-{locale}")
+    page.get_by_role("button", name=words["create"]).click()
+    page.wait_for_url("**/admin/projects/kidney")
+    page.get_by_label(words["reason"]).fill("Looked odd.")
+    page.get_by_role("button", name=words["freeze"]).click()
+    expect(page.get_by_text(words["frozen"])).to_be_visible()
+    keep(page, f"desk-admin-project-{locale}")
+    page.goto(site.address + "admin/people")
+    page.locator("#add-name").fill("nils")
+    page.get_by_role("button", name=words["make"]).click()
+    expect(page.get_by_text(words["made"])).to_be_visible()
+    page.get_by_label(words["change"]).click()
+    keep(page, f"desk-admin-people-{locale}")
+    page.locator("#change-nora-role").select_option("auditor")
+    page.locator("details[open]").get_by_role("button", name=words["set"], exact=True).click()
+    page.wait_for_url("**/admin/people")
+    assert [e["subject"] for e in site.world.entries("account.role_given")] == [{"person": "nils"}, {"person": "nora"}]
     page.goto(site.address + "policy")
-    page.get_by_role("button", name="Replay the policies in force").click()
-    expect(page.get_by_text("decisions asked again")).to_be_visible()
+    page.get_by_role("button", name=words["replay"]).click()
+    expect(page.get_by_text(words["replayed"])).to_be_visible()
 
 
 def test_an_auditors_day_in_chinese(site: Site, open_as: Opener) -> None:
@@ -416,8 +486,9 @@ PAGES = [
     ("adam", "admin"),
     ("adam", "admin/projects"),
     ("adam", "admin/projects/liver"),
+    ("adam", "admin/new-project"),
     ("adam", "admin/data"),
-    ("audrey", "admin/people"),
+    ("adam", "admin/people"),
     ("audrey", "projects/liver"),
     ("audrey", "people/ana/cells"),
     ("ana", "notices"),
