@@ -305,6 +305,16 @@ item_review = Table(
     Column("verdict", Text, nullable=False),  # approve | return | reject
     Column("reason", Text, nullable=False, server_default=""),
 )
+held_output = Table(
+    "held_output",
+    metadata,
+    Column("request", Serial, ForeignKey("release_request.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("verdict", Text, nullable=False),  # return | reject
+    Column("goes_on_as", Serial, ForeignKey("release_request.id"), nullable=False),
+    Index("held_output_goes_on_as", "goes_on_as"),
+)
 request_message = Table(
     "request_message",
     metadata,

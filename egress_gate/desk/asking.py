@@ -116,7 +116,8 @@ def _returned(visitor: Visitor, desk: Desk, name: str) -> tuple[RequestRow, tupl
             do="Look at its state, or withdraw it and ask anew.",
         )
     with desk.gate.store.read() as c:
-        items = requests.items(c, row.id, row.revision)
+        held = {h.item for h in requests.held(c, row.id)}  # these go on as requests of their own
+        items = tuple(i for i in requests.items(c, row.id, row.revision) if i.name not in held)
         versions = catalogue.versions_of_sandbox(c, row.sandbox)
     return row, items, RunningSandbox(row.sandbox or "", row.author, row.project, versions, "")
 

@@ -101,6 +101,8 @@ def request_view(gate: Gate, who: Caller, number: int, at: datetime) -> dict[str
         decision = requests.decision(c, number, row.revision)
         reviews = requests.reviews(c, number)
         of_items = requests.item_verdicts(c, [r.id for r in reviews])
+        held = requests.held(c, number, row.revision)
+        divided_from = requests.divided_from(c, number)
         release = releases.of_request(c, number)
         said = messages.to_author(c, number)
     shown = row.state not in (State.IN_REVIEW, State.SUBMITTED, State.CHECKING)
@@ -136,6 +138,8 @@ def request_view(gate: Gate, who: Caller, number: int, at: datetime) -> dict[str
             for r in reviews
             if shown or r.revision < row.revision
         ],
+        "held_back": [h.facts() for h in held],
+        "divided_from": divided_from,
         "messages": [{"from": m.author, "text": m.body, "at": m.sent_at} for m in said],
         "release": None
         if release is None

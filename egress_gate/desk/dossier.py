@@ -31,7 +31,7 @@ from egress_gate.store import catalogue, messages, releases, requests, views
 from egress_gate.store.catalogue import ProjectRow
 from egress_gate.store.messages import Message
 from egress_gate.store.releases import DownloadRow, ReleaseRow
-from egress_gate.store.requests import CheckRow, DecisionRow, ItemSaid, RequestRow, ReviewRow
+from egress_gate.store.requests import CheckRow, DecisionRow, HeldOutput, ItemSaid, RequestRow, ReviewRow
 from egress_gate.store.standing import Standing, standings
 from egress_gate.store.views import Event
 from installation.fault import Fault
@@ -146,6 +146,8 @@ class RequestView:
     sees_evidence: bool
     changed: tuple[Change, ...] | None  # since the last revision; None for a first one
     standing: Standing | None
+    held_back: Mapping[str, HeldOutput]  # by output: what this revision leaves without
+    divided_from: str | None  # the request that these outputs were held back from
     leaves: Permission | None  # whether what is approved may leave now, and why not
 
 
@@ -165,6 +167,8 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         verdicts = requests.item_verdicts(c, [r.id for r in reviews])
         said = messages.everything(c, number) if evidence and not is_author else messages.to_author(c, number)
         events = views.history(c, "request", row.name)
+        held_back = {h.item: h for h in requests.held(c, number, row.revision)}
+        divided_from = requests.divided_from(c, number)
         release = releases.of_request(c, number)
         downloads = releases.downloads(c, release.id) if release else ()
         versions = _versions(c, checks, row)
@@ -191,6 +195,8 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         sees_evidence=evidence,
         changed=changed,
         standing=standing,
+        held_back=held_back,
+        divided_from=divided_from,
         leaves=_leaves(desk, row),
     )
 
@@ -447,7 +453,16 @@ def dossier_json(desk: Desk, visitor: Visitor, number: int) -> dict[str, Any]:
         "obligations": view.decision.obligations.facts() if view.decision else None,
         "policy": view.decision.policy_digest if view.decision else None,
         "reviews": [
-            {**r.review.facts(), "reason": r.review.reason, "revision": r.revision, "at": r.reviewed_at}
+            {
+                **r.review.facts(),
+                "reason": r.review.reason,
+                "revision": r.revision,
+                "at": r.reviewed_at,
+                "items": {
+                    name: {"verdict": said.verdict, "reason": said.reason}
+                    for name, said in view.item_verdicts.get(r.id, {}).items()
+                },
+            }
             for r in view.reviews
         ],
         "messages": [
@@ -462,6 +477,8 @@ def dossier_json(desk: Desk, visitor: Visitor, number: int) -> dict[str, Any]:
             "revoked_at": view.release.revoked_at,
             "revoke_reason": view.release.revoke_reason,
         },
+        "held_back": [h.facts() for h in view.held_back.values()],
+        "divided_from": view.divided_from,
         "actions": {b.verdict.value: b.off for b in view.buttons},
     }
 

@@ -52,11 +52,14 @@ class Problem(BaseModel):
 
 
 class ReviewBody(Strict):
-    """`revision` is the one that was read; without it, the current one."""
+    """`revision` is the one that was read; without it, the current one. `items`: a verdict on single outputs, each return or
+    reject with its own words in `notes`; an approval with such leaves these outputs out. `seen`: the state that was read."""
 
     reason: str = Field(max_length=8000)
     revision: int | None = Field(default=None, ge=1, le=10**6)
     items: dict[str, ReviewVerdict] = Field(default_factory=dict, max_length=50)
+    notes: dict[str, str] = Field(default_factory=dict, max_length=50)
+    seen: State = State.IN_REVIEW
 
 
 class ReasonBody(Strict):
@@ -227,8 +230,8 @@ def prometheus_metrics(visitor: SignedIn, desk: TheDesk) -> Response:
 def _review(desk: Desk, visitor: Visitor, name: str, verdict: ReviewVerdict, body: ReviewBody) -> dict[str, Any]:
     number, now = number_of(name), desk.clock()
     revision = body.revision or visible(desk.gate, visitor.person, number, now).request.revision
-    opinion = Opinion(verdict, body.reason, body.items)
-    return line(review(desk.gate, visitor.person, number, opinion, now, revision))
+    opinion = Opinion(verdict, body.reason, body.items, body.notes if body.items else None)
+    return line(review(desk.gate, visitor.person, number, opinion, now, revision, body.seen))
 
 
 def bundle_response(desk: Desk, visitor: Visitor, number: int) -> Response:

@@ -152,11 +152,16 @@ def review_input(
     reviews: Iterable[Review],
     obligations: Mapping[str, Any],
     at: datetime,
+    *,
+    classifications: Iterable[int],
+    held: Iterable[str] = (),
 ) -> dict[str, Any]:
+    """`held`: outputs that would not leave with an approval."""
     return {
         "action": action,
         "person": person.facts(),
-        "request": dict(request),
+        "request": {**request, "classifications": sorted(set(classifications))},
+        "held": sorted(held),
         "reviews": [r.facts() for r in reviews],
         "obligations": dict(obligations),
         "now": stamp(at),

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
+from egress_gate.domain.item import Item
 from egress_gate.domain.request import Party, State, Verb, move
 from egress_gate.policy.ask import Permission, permission_from
 from egress_gate.policy.facts import leave_input
@@ -71,8 +74,7 @@ def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
     and is judged and reviewed again (DESIGN.md, invariant 7).
     """
     with gate.store.read() as c:
-        checks = requests.checks(c, row.id, row.revision)
-        items = requests.items(c, row.id, row.revision)
+        checks, items = _leaving(c, row)
     if _overtaken(gate, checks):
         return _recheck(gate, row, at)
     files: list[Part] = []
@@ -91,6 +93,13 @@ def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
     if not within.permission.allow:
         return put_off(gate, row, _quota_spent(row, within.permission).public(), at, QUOTA_WAIT)
     return _let_go(gate, row, checks, files, published, certified, sizes, within, at)
+
+
+def _leaving(c: Connection | Transaction, row: RequestRow) -> tuple[tuple[CheckRow, ...], tuple[Item, ...]]:
+    """Checks and items of the revision without what its reviewers held back."""
+    held = {h.item for h in requests.held(c, row.id, row.revision)}
+    checks = tuple(k for k in requests.checks(c, row.id, row.revision) if k.item not in held)
+    return checks, tuple(i for i in requests.items(c, row.id, row.revision) if i.name not in held)
 
 
 def _within(gate: Gate, row: RequestRow, sizes: Sequence[ItemSize], at: datetime) -> Judged:
@@ -134,9 +143,11 @@ def _let_go(
         decided = requests.decision(c, row.id, row.revision)
         given = requests.reviews(c, row.id, row.revision)
         project = catalogue.state_of_project(c, row.project)
+        held_back = len(requests.held(c, row.id, row.revision))  # how many, not what they were called
     if decided is None or not files or not may_leave(gate, row, at).allow:
         raise LostLease
     facts = certificate_facts(row, image, checks, decided, given, digests, now, certified, isolation, shelf)
+    facts["held_back"] = held_back
     members = members_of(files, facts)
     statement = certificate.state(facts, members)
     with gate.store.transaction(at) as t:
@@ -181,7 +192,7 @@ def _overtaken(gate: Gate, checks: tuple[CheckRow, ...]) -> bool:
 def _recheck(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
     with gate.store.transaction(at) as t:
         held = _still_held(t, row)
-        wanted = requests.items(t, held.id, held.revision)
+        _, wanted = _leaving(t, held)
         state = move(held.state, Verb.RECHECK, _GATE)
         held = requests.set_state(t, held, state, stamp(at), revision=held.revision + 1)
         requests.insert_items(t, held.id, held.revision, wanted)

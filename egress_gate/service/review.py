@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from egress_gate.domain.request import Party, State, edge_for, move
+from egress_gate.domain.request import Party, State, Verb, edge_for, move
 from egress_gate.domain.review import (
     VERB_OF,
     Review,
@@ -20,10 +20,11 @@ from egress_gate.domain.review import (
 )
 from egress_gate.policy.ask import Permission, permission_from
 from egress_gate.policy.facts import Person, review_input
+from egress_gate.service.dividing import hold_back, objections, said_of_items
 from egress_gate.service.errors import Conflict
 from egress_gate.service.gate import Gate
 from egress_gate.service.reading import Dossier, visible
-from egress_gate.store import requests
+from egress_gate.store import catalogue, requests
 from egress_gate.store.requests import RequestRow, ReviewRow
 from ledger.entry import Entry
 from store.clock import stamp
@@ -38,7 +39,10 @@ class Overtaken(Exception):
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a reviewer says: a verdict on the whole, a reason in words, and, if they wish, a verdict for each item."""
+    """What a reviewer says: a verdict on the whole, a reason in words, and, if they wish, a verdict for each item.
+
+    Approved with a return or reject of some items: the others may leave without these.
+    """
 
     verdict: ReviewVerdict
     reason: str
@@ -57,13 +61,19 @@ class Opinion:
                 do="Reload the page and review again.",
             )
         against = sorted(n for n, v in self.items.items() if v is not ReviewVerdict.APPROVE)
-        if self.verdict is ReviewVerdict.APPROVE and against:
+        if self.verdict is ReviewVerdict.APPROVE and set(against) == names:
             raise ReviewRefused(
-                f"The request cannot be approved while {against[0]} is not.",
-                why="A request leaves as a whole, so every output in it must be approved.",
-                do="Return the request, or approve that output too.",
+                "The request cannot be approved while none of its outputs is.",
+                why="Approved means that something of it may leave, and each output was held back.",
+                do="Return or reject the request, or approve one of its outputs.",
             )
         return Opinion(self.verdict, checked_reason(self.reason), dict(self.items), self._checked_notes())
+
+    def held(self) -> list[str]:
+        """What stays behind when the rest is approved."""
+        if self.verdict is not ReviewVerdict.APPROVE:
+            return []
+        return [name for name, verdict in self.items.items() if verdict is not ReviewVerdict.APPROVE]
 
     def _checked_notes(self) -> dict[str, str]:
         if self.notes is None:
@@ -96,7 +106,7 @@ def review(
             return found.request
         _require_current(found.request, revision, seen)
         said = opinion.checked(names)
-        permission = permission_to_review(gate, person, found, earlier, said.verdict, at)
+        permission = permission_to_review(gate, person, found, earlier, said.verdict, at, said.held())
         checked_reviewer(person.name, found.request.author, [r.review for r in earlier])
         permission.require(f"{said.verdict.value} this request")
         try:
@@ -111,13 +121,23 @@ def review(
 
 
 def permission_to_review(
-    gate: Gate, person: Person, found: Dossier, earlier: tuple[ReviewRow, ...], verdict: ReviewVerdict, at: datetime
+    gate: Gate,
+    person: Person,
+    found: Dossier,
+    earlier: tuple[ReviewRow, ...],
+    verdict: ReviewVerdict,
+    at: datetime,
+    held: Iterable[str] = (),
 ) -> Permission:
-    """``release/review``: may they, and would it be enough. Raises PolicyUnavailable."""
+    """``release/review``: may they, and would it be enough. `held`: outputs they hold back. Raises PolicyUnavailable."""
     with gate.store.read() as c:
         decided = requests.decision(c, found.request.id, found.request.revision)
+        levels = catalogue.classifications(c, found.stewards).values()
     obligations = decided.obligations.facts() if decided else {}
-    facts = review_input(verdict.value, person, found.facts(), [r.review for r in earlier], obligations, at)
+    given = [r.review for r in earlier]
+    facts = review_input(
+        verdict.value, person, found.facts(), given, obligations, at, classifications=levels, held=held
+    )
     return permission_from(gate.engine.query("release/review", facts).result)
 
 
@@ -156,12 +176,11 @@ def _record(
 ) -> RequestRow:
     """Raises Overtaken when something moved since policy was asked; then it must be asked again."""
     now = stamp(at)
-    verb = VERB_OF[said.verdict]
     moves = said.verdict is not ReviewVerdict.APPROVE or permission.complete
-    state = move(seen.state, verb, [Party.REVIEWER])
     with gate.store.transaction(at) as t:
         if not _unchanged(t, seen, earlier):
             raise Overtaken
+        move(seen.state, VERB_OF[said.verdict], [Party.REVIEWER])  # refused before anything is written
         made = Review(person.name, said.verdict, said.reason)
         review_id = requests.insert_review(t, seen.id, seen.revision, made, now)
         requests.insert_item_verdicts(t, review_id, {n: v.value for n, v in said.items.items()}, said.notes or {})
@@ -170,9 +189,22 @@ def _record(
         t.record(Entry("review.given", person.name, subject, facts))
         if not moves:
             return seen
+        given = requests.reviews(t, seen.id, seen.revision)
+        held = objections(said_of_items(t, given)) if said.verdict is ReviewVerdict.APPROVE else {}
+        verb = _verb(said.verdict, held, {i.name for i in requests.items(t, seen.id, seen.revision)})
+        state = move(seen.state, verb, [Party.REVIEWER])
         row = requests.set_state(t, seen, state, now)
+        if state is State.APPROVED and held:
+            hold_back(t, row, held, given, at)
         t.record(Entry(f"request.{state.value}", person.name, subject, {"revision": seen.revision}))
         return row
+
+
+def _verb(verdict: ReviewVerdict, held: Mapping[str, ReviewVerdict], names: set[str]) -> Verb:
+    """Approvals that between them leave no output out of dispute approve nothing: the request goes back whole."""
+    if verdict is not ReviewVerdict.APPROVE or set(held) != names:
+        return VERB_OF[verdict]
+    return VERB_OF[ReviewVerdict.RETURN if ReviewVerdict.RETURN in held.values() else ReviewVerdict.REJECT]
 
 
 def _unchanged(c: Connection | Transaction, seen: RequestRow, earlier: tuple[ReviewRow, ...]) -> bool:

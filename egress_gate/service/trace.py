@@ -13,7 +13,7 @@ from egress_gate.service.gate import Gate
 from egress_gate.service.reading import release_dossier, visible
 from egress_gate.store import catalogue, releases, requests, sandboxes, views
 from egress_gate.store.releases import DownloadRow, ReleaseRow
-from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, ReviewRow
+from egress_gate.store.requests import CheckRow, DecisionRow, HeldOutput, RequestRow, ReviewRow
 from egress_gate.store.views import Event
 
 
@@ -25,6 +25,7 @@ class Trace:
     isolation: Mapping[str, Any] | None
     versions: tuple[tuple[str, str], ...]
     checks: tuple[CheckRow, ...]
+    held_back: tuple[HeldOutput, ...]
     decision: DecisionRow | None
     reviews: tuple[ReviewRow, ...]
     downloads: tuple[DownloadRow, ...]
@@ -39,7 +40,9 @@ def trace(gate: Gate, person: Person, number: int, at: datetime) -> Trace:
     if row.author == person.name:
         raise no_such("trace")
     with gate.store.read() as c:
-        checks = requests.checks(c, row.id, release.revision)
+        held = requests.held(c, row.id, release.revision)
+        kept_in = {h.item for h in held}
+        checks = tuple(k for k in requests.checks(c, row.id, release.revision) if k.item not in kept_in)
         versions = catalogue.digests(c, [v for k in checks for v in k.lineage])
         events = views.history(c, "request", row.name)
         return Trace(
@@ -49,6 +52,7 @@ def trace(gate: Gate, person: Person, number: int, at: datetime) -> Trace:
             isolation=sandboxes.isolation(c, row.sandbox),
             versions=tuple(sorted(versions.items())),
             checks=checks,
+            held_back=held,
             decision=requests.decision(c, row.id, release.revision),
             reviews=requests.reviews(c, row.id, release.revision),
             downloads=releases.downloads(c, number),

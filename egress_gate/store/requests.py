@@ -12,7 +12,7 @@ from sqlalchemy import Connection, CursorResult, func, insert, select, update
 from egress_gate.domain.decision import Obligations, Outcome, Reason, obligations_from, reasons_from
 from egress_gate.domain.finding import Finding, finding_from
 from egress_gate.domain.item import Item, Kind
-from egress_gate.domain.request import State, request_name
+from egress_gate.domain.request import State, request_name, request_number
 from egress_gate.domain.review import Review, ReviewVerdict
 from store import schema as s
 from store.database import Transaction
@@ -308,7 +308,49 @@ class ItemSaid:
     reason: str
 
 
-def item_verdicts(c: Connection, review_ids: Iterable[int]) -> dict[int, dict[str, ItemSaid]]:
+@dataclass(frozen=True)
+class HeldOutput:
+    """An output that did not leave with its request, and the request in which it goes on."""
+
+    item: str
+    verdict: ReviewVerdict
+    goes_on_as: str
+
+    def facts(self) -> dict[str, str]:
+        return {"item": self.item, "verdict": self.verdict.value, "goes_on_as": self.goes_on_as}
+
+
+def insert_held(t: Transaction, row: RequestRow, held: Iterable[HeldOutput]) -> None:
+    rows = [
+        {
+            "request": row.id,
+            "revision": row.revision,
+            "item": h.item,
+            "verdict": h.verdict.value,
+            "goes_on_as": request_number(h.goes_on_as),
+        }
+        for h in held
+    ]
+    t.execute(insert(s.held_output), rows)
+
+
+def held(c: Connection | Transaction, number: int, revision: int | None = None) -> tuple[HeldOutput, ...]:
+    """Outputs of a request, or of one revision of it, that others than the author held back."""
+    table = s.held_output
+    query = select(table).where(table.c.request == number).order_by(table.c.revision, table.c.item)
+    if revision is not None:
+        query = query.where(table.c.revision == revision)
+    return tuple(HeldOutput(r.item, ReviewVerdict(r.verdict), request_name(r.goes_on_as)) for r in c.execute(query))
+
+
+def divided_from(c: Connection | Transaction, number: int) -> str | None:
+    """The name of the request that this one's outputs were held back from, if there is one."""
+    table = s.held_output
+    row = c.execute(select(table.c.request).where(table.c.goes_on_as == number).limit(1)).first()
+    return request_name(row.request) if row else None
+
+
+def item_verdicts(c: Connection | Transaction, review_ids: Iterable[int]) -> dict[int, dict[str, ItemSaid]]:
     found: dict[int, dict[str, ItemSaid]] = {}
     query = select(s.item_review).where(s.item_review.c.review.in_(sorted(set(review_ids))))
     for row in c.execute(query):

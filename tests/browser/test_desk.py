@@ -463,11 +463,20 @@ def test_a_steward_asks_about_one_output(site: Site, open_as: Opener) -> None:
     output = page.get_by_role("group", name="This output: t", exact=True)
     output.get_by_text("Ask about it").click()
     output.get_by_label("Question or reason for this output").fill("Why not by age?")
-    expect(page.locator("#decide-form input[value=return]")).to_be_checked()
+    expect(page.locator("#decide-form input[name=verdict]:checked")).to_have_count(0)
+    other = page.get_by_role("group", name="This output: story.ipynb", exact=True)
+    other.get_by_text("Reject").click()
+    expect(page.locator("#decide-form input[value=return]")).to_be_checked()  # nothing is left to approve
+    other.get_by_text("as the whole").click()
+    page.locator("#decide-form label.verdict-approve").click()
     page.get_by_label("Reason, for the author and the record").fill("One question.")
     page.get_by_role("button", name="Send decision").click()
+    expect(page.locator(".state-large")).to_contain_text("approved")
+    keep(page, "desk-held-back")
+    page.get_by_role("link", name="held back; goes on as").click()
     expect(page.locator(".state-large")).to_contain_text("returned")
     expect(page.get_by_text("Why not by age?")).to_be_visible()
+    expect(page.get_by_text("A reviewer held these outputs back")).to_be_visible()
 
 
 PAGES = [

@@ -86,7 +86,8 @@ def test_reviewing(real: OpaServer, fake: FakeEngine, name: str, action: str) ->
     facts: dict[str, Any] = {
         "action": action,
         "person": {"name": name, "groups": PEOPLE[name]},
-        "request": REQUEST,
+        "request": {**REQUEST, "classifications": [3]},
+        "held": [],
         "reviews": [],
         "obligations": {"approvals": 1, "stewards_of": ["nafld"], "protect": False},
         "now": NOW,

@@ -19,6 +19,8 @@ from installation.settings import Settings
 from provisioning.sandbox.hardening import verifier_profile
 from tests.conftest import make_installation
 
+pytest_plugins = ["tests.unit.sandbox.fixtures"]
+
 LIMITS = Limits(seconds=60, memory=512 * 1024**2, threads=1)
 SECRET = "the-secret-of-patient-17"
 

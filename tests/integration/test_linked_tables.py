@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -121,3 +122,13 @@ def test_a_table_alone_with_all_its_margins_needs_no_linking(place: Place) -> No
 
 def test_what_cannot_be_parsed_is_left_to_the_judgement(place: Place) -> None:
     assert place.together("SELECT * FROM t", FINE) == {}
+
+
+@pytest.mark.parametrize("kept", [c for n in (1, 2) for c in itertools.combinations(range(3), n)])
+def test_any_part_of_what_was_protected_together_tells_less_than_the_whole(place: Place, kept: tuple[int, ...]) -> None:
+    """A reviewer who holds some tables back leaves no cell of the others less protected."""
+    tables = (FINE, REGIONS, SEXES)
+    withheld = place.together(*tables)
+    part = [tables[i] for i in kept]
+    audits = place.audits(part, {str(n): withheld.get(str(i), ()) for n, i in enumerate(kept)})
+    assert {a.verdict for a in audits} == {"proven_safe"}

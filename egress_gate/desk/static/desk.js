@@ -69,12 +69,13 @@
   const back = document.getElementById("back-to-lab");
   if (back && lab && /^\/[^/\\]/.test(lab)) { back.href = lab; back.classList.remove("d-none"); }
 
-  // A question about one output, or its rejection, is one about the whole: the worst of them is chosen there.
+  // Where every output is asked about or rejected, nothing is left to approve: the worst of them is chosen for the whole.
   document.addEventListener("change", (event) => {
     if (!event.target.matches("[data-item-verdict]")) return;
     const said = [...document.querySelectorAll("[data-item-verdict]:checked")].map((one) => one.value);
-    const worst = ["reject", "return"].find((one) => said.includes(one));
-    const whole = worst && document.querySelector(`#decide-form input[name=verdict][value=${worst}]`);
+    if (!said.every((one) => one === "reject" || one === "return")) return;
+    const worst = said.includes("return") ? "return" : "reject";
+    const whole = document.querySelector(`#decide-form input[name=verdict][value=${worst}]`);
     if (whole && !whole.disabled) whole.checked = true;
   });
 

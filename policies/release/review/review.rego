@@ -16,6 +16,8 @@ complete_input if {
 	is_array(input.request.project_members)
 	is_object(input.request.stewards)
 	is_string(input.request.state)
+	is_array(input.request.classifications)
+	is_array(input.held)
 	is_array(input.reviews)
 	input.action in {"approve", "return", "reject", "review"}
 }
@@ -110,6 +112,25 @@ codes contains "not_a_steward_of_the_data" if not steward_of_some
 codes contains "already_reviewed" if {
 	reviewed_before
 	input.action in {"approve", "return", "reject"}
+}
+
+# METADATA
+# title: Whether outputs may leave without those held back
+# description: Per level in `policies/data/reviews.json`. What leaves is a part of what was judged together, so that it tells less than the whole.
+# custom:
+#   short_name: not_in_part
+#   message: Data of this level leave as the whole request or not at all.
+#   remedy: Return the request with your question, or approve all of it.
+codes contains "not_in_part" if {
+	count(input.held) > 0
+	not in_part
+}
+
+in_part if {
+	count(input.request.classifications) > 0
+	every level in input.request.classifications {
+		data.data.reviews[sprintf("%d", [level])].in_part == true
+	}
 }
 
 # METADATA

@@ -10,8 +10,10 @@ asked := {
 		"author": "ana",
 		"project_members": ["ana", "bo"],
 		"state": "in_review",
+		"classifications": [3],
 		"stewards": {"nafld": ["stella"]},
 	},
+	"held": [],
 	"reviews": [],
 	"obligations": {"approvals": 1, "stewards_of": ["nafld"], "protect": false},
 }
@@ -41,6 +43,18 @@ test_another_steward_can_object_until_it_leaves if {
 		not review.allow with input as object.union(objection, {"reviews": [verdict("stella", "approve")]})
 		not review.allow with input as object.union(objection, {"request": {"state": "releasing"}})
 	}
+}
+
+test_outputs_are_held_back_where_the_level_allows_it if {
+	holding := object.union(asked, {"held": ["story.ipynb"]})
+	review.allow with input as holding
+	every levels in [[3, 4], [9], [], ["3"]] {
+		found := review.answer with input as object.union(holding, {"request": {"classifications": levels}})
+			with data.data.reviews as {"3": {"in_part": true}, "4": {"in_part": false}}
+		not found.allow
+		"not_in_part" in codes(found)
+	}
+	not review.allow with input as object.remove(asked, ["held"])
 }
 
 test_looking_completes_nothing if {

@@ -118,7 +118,11 @@ def test_each_output_has_its_own_verdict_and_reason(world: World) -> None:
 @pytest.mark.parametrize(
     ("verdict", "items", "notes"),
     [
-        (ReviewVerdict.APPROVE, {"table1": ReviewVerdict.REJECT}, {"table1": "No."}),
+        (
+            ReviewVerdict.APPROVE,
+            {"table1": ReviewVerdict.REJECT, "story.ipynb": ReviewVerdict.RETURN},
+            {"table1": "No.", "story.ipynb": "Why?"},
+        ),
         (ReviewVerdict.REJECT, {"table1": ReviewVerdict.REJECT}, {}),
         (ReviewVerdict.REJECT, {"other": ReviewVerdict.REJECT}, {"other": "No."}),
         (ReviewVerdict.RETURN, {"table1": ReviewVerdict.RETURN}, {"table1": "x" * 4001}),
