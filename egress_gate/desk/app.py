@@ -20,6 +20,7 @@ from egress_gate.desk.audit_pages import audit
 from egress_gate.desk.context import Desk
 from egress_gate.desk.data_pages import data
 from egress_gate.desk.faults import fault_of, status_of
+from egress_gate.desk.intake_pages import bringing
 from egress_gate.desk.json_api import api
 from egress_gate.desk.notice_pages import told
 from egress_gate.desk.pages import pages
@@ -50,7 +51,7 @@ def build_desk(desk: Desk) -> FastAPI:
         openapi_url=f"{base}/api/openapi.json",
     )
     app.state.desk = desk
-    for router in (api, asking, pages, admin, people, audit, policy, told, sandboxes, data, doorway):
+    for router in (api, asking, pages, admin, bringing, people, audit, policy, told, sandboxes, data, doorway):
         app.include_router(router, prefix=base)
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):
@@ -79,5 +80,6 @@ async def _answer(request: Request, error: Exception) -> Response:
     if request.url.path.startswith(f"{desk.prefix}api/"):
         return JSONResponse(fault.public(), status)
     if isinstance(fault, SignedOut) and request.method == "GET" and not request.url.path.endswith("oauth_callback"):
-        return RedirectResponse(f"{desk.prefix}login?next={quote(request.url.path)}", 302)
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{desk.prefix}login?next={quote(wanted)}", 302)
     return render_fault(request, fault, status)

@@ -19,6 +19,7 @@ from egress_gate.service.accounts import Accounts, no_accounts
 from egress_gate.service.errors import Forged, SignedOut
 from egress_gate.service.gate import Gate
 from egress_gate.service.hands import Provisioning, no_provisioning
+from egress_gate.service.intake import Intake, no_intake
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
@@ -28,7 +29,7 @@ _BEARER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
 class Desk:
     """`prefix` is where the hub's proxy sends the desk's requests, with a slash at both ends.
 
-    `provisioning`, `accounts`: what an administrator's buttons call. A desk without them shows everything and changes nothing.
+    `provisioning`, `accounts`, `intake`: what an administrator's buttons call. A desk without them shows everything and changes nothing.
     """
 
     gate: Gate
@@ -40,6 +41,7 @@ class Desk:
     hub_logout: str = "/hub/logout"
     provisioning: Provisioning = field(default_factory=no_provisioning)
     accounts: Accounts = field(default_factory=no_accounts)
+    intake: Intake = field(default_factory=no_intake)
     metrics_people: bool = False
 
 

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
+from egress_gate.desk.describing import described
 from egress_gate.desk.kept_form import NOTHING, Form, Sent, answered
 from egress_gate.desk.rendering import render
-from egress_gate.service import granting
+from egress_gate.service import granting, intake
 from egress_gate.service.hands import NewGrant
 from egress_gate.service.packages import shelf_for
 from egress_gate.service.sheets import dataset_page, datasets_for
@@ -87,6 +88,20 @@ def change_quotas(
         )
 
     return _answered(request, visitor, desk, dataset, sent, f"quotas-{number}", doing)
+
+
+@data.post("/data/{dataset}/description")
+def describe(request: Request, visitor: SignedIn, desk: TheDesk, dataset: Name, sent: Form) -> Response:
+    """What the dataset is, and what its columns identify: a steward confirms what the scan proposed, or says otherwise."""
+
+    def doing() -> None:
+        now = desk.clock()
+        intake.may_describe(desk.gate, visitor.person, dataset, now)
+        said = dataset_page(desk.gate, visitor.person, dataset, now).sheet.said
+        intake.describe(desk.gate, desk.provisioning, visitor.person, dataset, described(sent, said), now)
+
+    again = partial(_dataset, request, visitor, desk, dataset)
+    return answered(desk, sent, "describe", doing, f"data/{quote(dataset)}#describe", again)
 
 
 @data.get("/shelf")

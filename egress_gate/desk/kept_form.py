@@ -70,7 +70,7 @@ NOTHING = Sent()
 
 
 async def _sent(request: Request) -> Sent:
-    form = await request.form(max_fields=500)
+    form = await request.form(max_fields=10_000)
     found: dict[str, tuple[str, ...]] = {}
     for name, value in form.multi_items():
         if isinstance(value, str) and name != "csrf":

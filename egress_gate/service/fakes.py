@@ -260,7 +260,7 @@ def _desk_allows(action: str, person: dict[str, Any], facts: dict[str, Any]) -> 
         return "admins" in groups and account["name"] != person["name"] and stays
     if action == "revoke":
         return _steward_of_data(person, request) and not own
-    if action in ("grant", "revoke_grant"):
+    if action in ("describe_dataset", "grant", "revoke_grant"):
         return "stewards" in groups and person["name"] in facts["dataset"]["stewards"]
     if action == "view_ledger":
         return "auditors" in groups

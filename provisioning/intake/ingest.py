@@ -69,7 +69,7 @@ def ingest(
 
     Raises RegistrationRefused, FileRefused or ProvisioningFault."""
     work.mkdir(mode=0o700, exist_ok=True)
-    files = _neutral(source, work)
+    files = neutral(source, work)
     through = None if mask is None else partial(_masked, source, mask)
     copy = SealedCopy(engine, writer, source.name, work, through)
     with ThreadPoolExecutor(1) as beside:
@@ -174,7 +174,7 @@ def _unit(engine: duckdb.DuckDBPyConnection, source: TableSource, copy: SealedCo
     return source.unit
 
 
-def _neutral(source: TableSource, work: Path) -> list[Path]:
+def neutral(source: TableSource, work: Path) -> list[Path]:
     """Links with names of our own: DuckDB takes ``*`` and ``[`` in a file's name for a pattern."""
     links = []
     for number, path in enumerate(source.files):

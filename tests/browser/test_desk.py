@@ -79,6 +79,9 @@ class Site:
         self.rich = self._rich()
         masked_and_twinned(self.world)
         shelved(self.world)
+        folder = home / "intake"
+        folder.mkdir()
+        (folder / "visits.csv").write_text("id,姓名,age\n" + "".join(f"{n},王小明,{n}\n" for n in range(20)), "utf-8")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -496,6 +499,8 @@ PAGES = [
     ("adam", "admin/projects"),
     ("adam", "admin/projects/liver"),
     ("adam", "admin/new-project"),
+    ("adam", "admin/intake"),
+    ("adam", "admin/intake/new?file=visits.csv"),
     ("adam", "admin/data"),
     ("adam", "admin/people"),
     ("audrey", "projects/liver"),
@@ -518,7 +523,7 @@ def test_pages_fit_and_have_no_serious_accessibility_fault(site: Site, open_as: 
         page = open_as(who, address, width=width, dark=dark, locale=locale)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, (address, width)
-        place = path.replace("/", "-")
+        place = path.partition("?")[0].replace("/", "-")
         keep(page, f"desk-{who}-{place}-{width}-{'dark' if dark else 'light'}")
         assert not serious_faults(page), (address, width, dark)
         page.context.close()

@@ -41,7 +41,8 @@ DATASET = {"name": "nafld", "stewards": ["stella"]}
 ACTIONS = (
     "view_request", "withdraw", "download", "revoke", "view_ledger", "view_admin", "view_trail", "view_dataset",
     "view_twin_report", "view_shelf", "view_package_requests", "manage_projects",
-    "stop_sandbox", "register_dataset", "grant", "revoke_grant", "manage_people", "nonsense",
+    "stop_sandbox", "register_dataset", "grant", "revoke_grant", "manage_people",
+    "describe_dataset", "nonsense",
 )  # fmt: skip
 LINEAGE = [{"version": "nafld/1", "dataset": "nafld", "classification": 3, "stewards": ["stella"]}]
 

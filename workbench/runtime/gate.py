@@ -12,6 +12,7 @@ from egress_gate.desk.serve import run
 from egress_gate.desk.wiring import wired_desk
 from installation.settings import load
 from store.database import Database
+from workbench.runtime.intake import IntakeFolder
 from workbench.runtime.people import HubAccounts
 from workbench.runtime.provisioning_hands import ProvisioningHands
 
@@ -19,4 +20,5 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load()
     hands, accounts = ProvisioningHands(Database.open(settings)), HubAccounts(settings)
-    run(settings, replace(wired_desk(settings), provisioning=hands, accounts=accounts))
+    desk = replace(wired_desk(settings), provisioning=hands, accounts=accounts, intake=IntakeFolder(settings))
+    run(settings, desk)

@@ -19,7 +19,7 @@ def running(settings: Settings) -> int | None:
     """The process id of the running hub. A pid file whose process is gone, or whose number another program got, is none."""
     try:
         pid, _, began = (settings.run / "hub.pid").read_text("ascii").partition(" ")
-        return int(pid) if began and _began(int(pid)) == began.strip() else None
+        return int(pid) if began and beginning(int(pid)) == began.strip() else None
     except (OSError, ValueError):
         return None
 
@@ -50,7 +50,7 @@ def end(settings: Settings) -> bool:
     pid, all_of_them = running(settings), _ours(settings)
     if pid is not None:
         _signal(pid, signal.SIGTERM)
-        _gone({pid: _began(pid)}, POLITE)
+        _gone({pid: beginning(pid)}, POLITE)
     for number in (signal.SIGTERM, signal.SIGKILL):
         left = _ours(settings)
         for member in left:
@@ -68,7 +68,7 @@ def left_over(settings: Settings) -> int:
 
 def _remember(path: Path, pid: int) -> None:
     fresh = path.with_suffix(".new")
-    fresh.write_text(f"{pid} {_began(pid)}", "ascii")
+    fresh.write_text(f"{pid} {beginning(pid)}", "ascii")
     fresh.replace(path)
 
 
@@ -81,7 +81,12 @@ def _stat(pid: int) -> list[str]:
     return [] if fields[:1] in (["Z"], ["X"]) else fields
 
 
-def _began(pid: int) -> str:
+def alive(pid: int, since: str) -> bool:
+    """Whether the process that began then still runs, and no other has its number."""
+    return bool(since) and beginning(pid) == since
+
+
+def beginning(pid: int) -> str:
     """When the process began, in the kernel's ticks since boot; empty when it is gone."""
     fields = _stat(pid)
     return fields[19] if fields else ""
@@ -98,7 +103,7 @@ def _ours(settings: Settings) -> dict[int, str]:
             marked = wanted in (folder / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # gone meanwhile, or somebody else's
-        if marked and (began := _began(int(folder.name))):
+        if marked and (began := beginning(int(folder.name))):
             found[int(folder.name)] = began
     return found
 
@@ -112,7 +117,7 @@ def _signal(pid: int, number: int) -> None:
 
 def _gone(processes: dict[int, str], patience: float) -> bool:
     deadline = time.monotonic() + patience
-    while any(began and _began(pid) == began for pid, began in processes.items()):
+    while any(began and beginning(pid) == began for pid, began in processes.items()):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from egress_gate.service.hands import Move, NewGrant, NewProject
-from provisioning.service import projects, sessions
+from provisioning.service import describe, projects, sessions
 from store.database import Database
 
 _MOVES = {
@@ -69,3 +71,6 @@ class ProvisioningHands:
 
     def revoke_grant(self, grant: int, reason: str, actor: str, at: datetime, /) -> None:
         projects.revoke_grant(self._db, grant=grant, reason=reason, actor=actor, at=at)
+
+    def describe_dataset(self, dataset: str, parts: Mapping[str, Any], actor: str, at: datetime, /) -> None:
+        describe.describe(self._db, dataset=dataset, text=json.dumps(parts), actor=actor, at=at)

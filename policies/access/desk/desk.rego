@@ -198,7 +198,7 @@ permitted if {
 # METADATA
 # title: A steward disposes of their own data
 permitted if {
-	input.action in {"grant", "revoke_grant", "destroy_version"}
+	input.action in {"describe_dataset", "grant", "revoke_grant", "destroy_version"}
 	steward_of_dataset
 }
 

@@ -61,6 +61,7 @@ test_who_may_do_what if {
 		"manage_projects": {"adam"},
 		"stop_sandbox": {"adam"},
 		"manage_people": {"adam"},
+		"describe_dataset": {"stella"},
 		"grant": {"stella"},
 		"revoke_grant": {"stella"},
 		"destroy_version": {"stella"},

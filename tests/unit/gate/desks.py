@@ -16,6 +16,7 @@ from egress_gate.service.accounts import Account
 from egress_gate.service.errors import Malformed
 from installation.roles import Role
 from tests.unit.gate.factory import ADAM, AMIR, ANA, AUDREY, NOBODY, STEFAN, STELLA, World
+from workbench.runtime.intake import IntakeFolder
 from workbench.runtime.provisioning_hands import ProvisioningHands
 
 PREFIX = "/services/gate/"
@@ -71,7 +72,8 @@ def make_desk(world: World, accounts: FakeAccounts | None = None) -> Desk:
     cookies = Cookies(Fernet.generate_key(), PREFIX, secure=False)
     hands = ProvisioningHands(world.database)
     people = accounts or FakeAccounts()
-    return Desk(world.gate, FakeHub(), cookies, PREFIX, world.clock, provisioning=hands, accounts=people)
+    folder = IntakeFolder(world.settings)
+    return Desk(world.gate, FakeHub(), cookies, PREFIX, world.clock, provisioning=hands, accounts=people, intake=folder)
 
 
 def browser(desk: Desk) -> TestClient:

@@ -23,6 +23,8 @@ def test_a_signed_out_reader_goes_to_the_hub_and_comes_back(world: World) -> Non
     client = browser(make_desk(world))
     first = client.get(PREFIX + "queue")
     assert first.headers["location"] == f"{PREFIX}login?next=/services/gate/queue"
+    asked = client.get(PREFIX + "queue?page=2&next=//evil.example")
+    assert asked.headers["location"].endswith("/services/gate/queue%3Fpage%3D2%26next%3D//evil.example")
     away = client.get(first.headers["location"])
     state = away.headers["location"].partition("state=")[2]
     back = client.get(f"{PREFIX}oauth_callback?code=code-stella&state={state}")

@@ -1,0 +1,161 @@
+"""A dataset from a file in the intake folder to a steward's confirmation, on the pages alone and through the real readers."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from egress_gate.service.intake import Job
+from provisioning.service import catalogue
+from store.database import Database
+from tests.unit.gate.desks import PREFIX, make_desk, signed_in
+from tests.unit.gate.factory import World, make_world
+from workbench.runtime import hub_process, intake
+from workbench.runtime.intake import IntakeFolder
+
+FILE = "Visits 2026.csv"
+ASKED = {
+    "file": FILE,
+    "table.0": "visits",
+    "unit.0": "id",
+    "dataset": "visits",
+    "title": "Visits of a clinic",
+    "description": "One row for each visit.",
+    "provider": "clinic",
+    "level": "3",
+    "stewards": "stella\nstefan",
+    "missing": "n/a",
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path / "home")
+
+
+@pytest.fixture
+def adam(world: World) -> TestClient:
+    return signed_in(make_desk(world), "adam")
+
+
+def deliver(world: World, rows: list[str], name: str = FILE) -> Path:
+    folder = world.settings.home / intake.FOLDER
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text("\n".join(["id,姓名,age,weight <b>kg</b>", *rows]), "utf-8")
+    return path
+
+
+ROWS = [f"{n},王小明,{20 + n % 60},n/a" for n in range(60)]
+
+
+def ended(world: World, number: str) -> Job:
+    folder, end = IntakeFolder(world.settings), time.monotonic() + 60
+    while time.monotonic() < end:
+        found = folder.job(number)
+        assert found is not None
+        if found.state != "reading":
+            return found
+        time.sleep(0.05)
+    raise AssertionError("the registration did not end")
+
+
+def test_from_the_folder_to_a_stewards_confirmation(world: World, adam: TestClient) -> None:
+    deliver(world, ROWS)
+    assert FILE in adam.get(f"{PREFIX}admin/intake").text
+    page = adam.get(f"{PREFIX}admin/intake/new", params={"file": FILE}).text
+    assert "person&#39;s name" in page
+    assert "weight &lt;b&gt;kg&lt;/b&gt;" in page
+    assert '<option value="3" selected>' in page
+    sent = adam.post(f"{PREFIX}admin/intake/new", data=ASKED)
+    assert sent.status_code == 303, sent.text[:3000]
+    job = ended(world, sent.headers["location"].rpartition("/")[2])
+    assert (job.state, job.version) == ("registered", "visits/1"), job.fault
+    assert "visits/1 is registered." in adam.get(sent.headers["location"]).text
+    with Database.open(world.settings).read() as c:
+        (table,) = catalogue.tables_of(c, "visits/1")
+    assert (table.name, table.rows, table.unit) == ("visits", 60, "id")
+    (scanned,) = world.entries("dataset.scanned")
+    assert (scanned["actor"], scanned["facts"]["proposed_level"]) == ("adam", 3)  # type: ignore[index]
+    assert world.entries("dataset.registered")[-1]["actor"] == "adam"
+
+    stella = signed_in(make_desk(world), "stella")
+    shown = stella.get(f"{PREFIX}data/visits").text
+    assert "wait for you: confirm or correct them" in shown
+    assert '<option value="direct" selected>' in shown
+    form = {"source": "The clinic's own system", "identifier.visits.姓名": "direct", "identifier.visits.id": "quasi"}
+    bad = stella.post(f"{PREFIX}data/visits/description", data={**form, "retention_until": "soon"})
+    assert bad.status_code == 422
+    assert "The clinic&#39;s own system" in bad.text
+    stella.post(f"{PREFIX}data/visits/description", data={**form, "unit.visits.age": "years"})
+    (said,) = world.entries("dataset.described")
+    assert said["actor"] == "stella"
+    after = stella.get(f"{PREFIX}data/visits").text
+    assert "wait for you" not in after
+    assert "years" in after
+    for name, status in (("adam", 403), ("ana", 404)):
+        answer = signed_in(make_desk(world), name).post(f"{PREFIX}data/visits/description", data=form)
+        assert answer.status_code == status
+
+
+def test_rows_that_cannot_be_read_stop_it_with_their_lines_and_nothing_is_kept(world: World, adam: TestClient) -> None:
+    deliver(world, [*ROWS, "61,王小明"])
+    sent = adam.post(f"{PREFIX}admin/intake/new", data=ASKED)
+    job = ended(world, sent.headers["location"].rpartition("/")[2])
+    assert job.state == "refused"
+    page = adam.get(sent.headers["location"]).text
+    assert "line 62" in page
+    assert "Nothing of the delivery was kept." in page
+    assert world.entries("dataset.registered") == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"level": "9"}, "It has no level."),
+        ({"unit.0": ""}, "It is not said whom the rows of"),
+        ({"leave_out": "many"}, "is not a number"),
+    ],
+)
+def test_a_bad_form_begins_nothing_and_comes_back_as_it_was(
+    world: World, adam: TestClient, wrong: dict[str, str], why: str
+) -> None:
+    deliver(world, ROWS)
+    answer = adam.post(f"{PREFIX}admin/intake/new", data={**ASKED, **wrong})
+    assert answer.status_code == 422
+    assert why in answer.text
+    assert "One row for each visit." in answer.text
+    assert IntakeFolder(world.settings).jobs() == ()
+
+
+def test_a_new_version_is_asked_for_with_the_words_of_the_first(world: World, adam: TestClient) -> None:
+    deliver(world, ROWS)
+    page = adam.get(f"{PREFIX}admin/intake/new", params={"file": FILE, "known": "nafld"}).text
+    assert 'value="NAFLD"' in page
+    assert "stefan\nstella</textarea>" in page
+
+
+def test_a_file_that_is_no_table_says_so_over_the_folder(world: World, adam: TestClient) -> None:
+    (deliver(world, ROWS).parent / "broken.parquet").write_bytes(b"PAR1 and then nothing")
+    answer = adam.get(f"{PREFIX}admin/intake/new", params={"file": "broken.parquet"})
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert FILE in answer.text
+
+
+def test_a_registration_whose_process_died_is_over(world: World, adam: TestClient) -> None:
+    job = {"id": "a" * 16, "dataset": "visits", "actor": "adam", "begun_at": "2026-11-23T09:00:00.000000Z"}
+    own = {"pid": os.getpid(), "began": hub_process.beginning(os.getpid())}
+    intake.write(world.settings, {**job, "state": "reading", **own})
+    running = adam.get(f"{PREFIX}admin/intake/jobs/{'a' * 16}").text
+    assert 'hx-trigger="every 1s"' in running
+    deliver(world, ROWS)
+    second = adam.post(f"{PREFIX}admin/intake/new", data=ASKED)
+    assert second.status_code == 422
+    assert "Another registration is under way." in second.text
+    intake.write(world.settings, {**job, "state": "reading", **own, "began": "1"})
+    assert "ended before its time" in adam.get(f"{PREFIX}admin/intake/jobs/{'a' * 16}").text
