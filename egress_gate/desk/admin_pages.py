@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from egress_gate.service import administer
 from egress_gate.service.errors import Malformed
 from egress_gate.service.hands import Move, NewProject
 from egress_gate.store import overview, plans
+from installation.fault import Fault
 from store.clock import stamp
 from store.usage import usage
 
@@ -92,6 +94,17 @@ def extend_project(request: Request, visitor: SignedIn, desk: TheDesk, name: Nam
     return _project_answer(request, visitor, desk, name, sent, "end", doing)
 
 
+@admin.post("/projects/{name}/assessment")
+def assess_project(request: Request, visitor: SignedIn, desk: TheDesk, name: Name, sent: Form) -> Response:
+    """What of the checklist holds."""
+
+    def doing() -> None:
+        confirmed = sent.texts("confirmed")
+        administer.assess_project(desk.gate, desk.provisioning, visitor.person, name, confirmed, desk.clock())
+
+    return _project_answer(request, visitor, desk, name, sent, "assessment", doing)
+
+
 @admin.post("/projects/{name}/members")
 def add_member(request: Request, visitor: SignedIn, desk: TheDesk, name: Name, sent: Form) -> Response:
     def doing() -> None:
@@ -165,8 +178,16 @@ def _project(
             "plan": plans.plan(c, name),
             "people": overview.people(c),
         }
-    more = {"project": found, **values}
+    more = {"project": found, "checklist": _checklist(desk, name), **values}
     return page(request, visitor, desk, "admin_project.html", sent, status, **more)
+
+
+def _checklist(desk: Desk, name: str) -> Mapping[str, Any] | None:
+    """None while policy, or the part that knows projects, is away: the page stands without."""
+    try:
+        return desk.provisioning.checklist(name, desk.gate.engine)
+    except Fault:
+        return None
 
 
 def _project_answer(

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from egress_gate.policy.ask import may
 from egress_gate.policy.facts import Person, project_facts
-from egress_gate.service.errors import no_such
+from egress_gate.service.errors import Malformed, no_such
 from egress_gate.service.gate import Gate
 from egress_gate.service.hands import Move, NewProject, Provisioning
 from egress_gate.store import catalogue, overview
@@ -25,6 +25,21 @@ def create_project(gate: Gate, hands: Provisioning, person: Person, wanted: NewP
 def may_create(gate: Gate, person: Person, at: datetime) -> None:
     """Raises NotAllowed for who may make no project."""
     may(gate.engine, person, "manage_projects", at).require("create a project")
+
+
+def assess_project(
+    gate: Gate, hands: Provisioning, person: Person, name: str, confirmed: tuple[str, ...], at: datetime
+) -> None:
+    """Confirm what of the checklist holds; it replaces an earlier assessment. Raises Malformed for an item of no checklist."""
+    _require(gate, person, name, f"assess project {name}", at)
+    asked = {row["item"] for row in hands.checklist(name, gate.engine)["items"]}
+    if not asked.issuperset(confirmed):
+        raise Malformed(
+            f"Project {name} was not assessed.",
+            why="An item is not of its checklist, which follows the data granted to it.",
+            do="Load the page again and confirm what it shows.",
+        )
+    hands.assess_project(name, confirmed, person.name, at)
 
 
 def move_project(

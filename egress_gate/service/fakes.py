@@ -295,6 +295,16 @@ def _quota(facts: dict[str, Any]) -> dict[str, Any]:
     return {"allow": allow, "reasons": [] if allow else [_reason("quota_spent")]}
 
 
+def _assessment(facts: dict[str, Any]) -> dict[str, Any]:
+    """One item for all data; policy has a list for each level."""
+    words = {"item": "purpose_needs_it", "en": "The purpose needs it.", "zh": "目的需要它。", "law": ["PIPL 6"]}
+    done = words["item"] in facts["assessed"]
+    rows = [{**words, "confirmed": done}] if facts["levels"] else []
+    lacking = [] if done or not rows else [words["item"]]
+    unknown = sorted(set(facts["assessed"]) - {words["item"]})
+    return {"complete": bool(rows) and done, "items": rows, "lacking": lacking, "unknown": unknown}
+
+
 _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/parameters": _parameters,
     "release/decision": _decision,
@@ -302,5 +312,6 @@ _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/review": _review,
     "release/leave": _leave,
     "access/desk": _desk,
+    "access/assessment": _assessment,
     "usage/quota": _quota,
 }

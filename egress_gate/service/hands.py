@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NoReturn, Protocol, cast
 
 from egress_gate.service.errors import NotReady
+from egress_gate.service.ports import PolicyEngine
 
 
 class Move(StrEnum):
@@ -51,6 +52,12 @@ class Provisioning(Protocol):
     """Each records its own ledger entry, in one transaction with the change. Each raises a `Fault` where it cannot be done."""
 
     def create_project(self, wanted: NewProject, actor: str, at: datetime, /) -> None: ...
+
+    def checklist(self, project: str, engine: PolicyEngine, /) -> Mapping[str, Any]:
+        """``{"complete", "items": [{"item", "en", "zh", "law", "confirmed"}], "lacking"}`` for the data granted to the project."""
+        ...
+
+    def assess_project(self, project: str, confirmed: tuple[str, ...], actor: str, at: datetime, /) -> None: ...
 
     def move_project(self, project: str, move: Move, reason: str, actor: str, at: datetime, /) -> None: ...
 

@@ -76,6 +76,21 @@ def test_the_desk(real: OpaServer, fake: FakeEngine, name: str, action: str) -> 
     assert fake.query("access/desk", facts).result["allow"] == real.query("access/desk", facts).result["allow"]
 
 
+@pytest.mark.parametrize("levels", [[], [1], [3]])
+@pytest.mark.parametrize("assessed", [[], ["purpose_needs_it"], ["moon_is_full"]])
+def test_the_checklist(real: OpaServer, fake: FakeEngine, levels: list[int], assessed: list[str]) -> None:
+    """The stand-in's one item is on every real list."""
+    facts = {"levels": levels, "assessed": assessed}
+    expected, got = (engine.query("access/assessment", facts).result for engine in (real, fake))
+    assert set(got) == set(expected)
+    assert got["unknown"] == expected["unknown"]
+    assert set(got["lacking"]) <= set(expected["lacking"])
+    shown = {row["item"]: row for row in expected["items"]}
+    for row in got["items"]:
+        assert set(row) == set(shown[row["item"]])
+        assert row["confirmed"] == shown[row["item"]]["confirmed"]
+
+
 @pytest.mark.parametrize("name", PEOPLE)
 def test_submitting(real: OpaServer, fake: FakeEngine, name: str) -> None:
     facts = {"person": {"name": name, "groups": PEOPLE[name]}, "action": "submit", "project": PROJECT, "now": NOW}

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from egress_gate.service.hands import Move, NewGrant, NewProject
-from provisioning.service import describe, projects, sessions
+from egress_gate.service.ports import PolicyEngine
+from provisioning.service import assessment, describe, projects, sessions
 from store.database import Database
 
 _MOVES = {
@@ -39,6 +40,14 @@ class ProvisioningHands:
             members=wanted.members,
             datasets=wanted.datasets,
         )
+
+    def checklist(self, project: str, engine: PolicyEngine, /) -> Mapping[str, Any]:
+        with self._db.read() as c:
+            known, levels = projects.project(c, project), assessment.levels_of(c, project)
+        return assessment.checklist(engine, levels=levels, assessed=known.assessed if known else ())
+
+    def assess_project(self, project: str, confirmed: tuple[str, ...], actor: str, at: datetime, /) -> None:
+        projects.assess_project(self._db, name=project, confirmed=confirmed, actor=actor, at=at)
 
     def move_project(self, project: str, move: Move, reason: str, actor: str, at: datetime, /) -> None:
         _MOVES[move](self._db, name=project, reason=reason, actor=actor, at=at)

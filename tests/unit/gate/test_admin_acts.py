@@ -90,6 +90,28 @@ def test_a_reason_that_is_too_long_is_still_in_its_field(world: World) -> None:
     assert world.entries("project.frozen") == []
 
 
+def test_an_administrator_confirms_the_checklist_of_the_data_that_was_granted(world: World) -> None:
+    adam = signed_in(make_desk(world), "adam")
+    address = f"{PREFIX}admin/projects/liver"
+    assert "0 of 1 confirmed" in adam.get(address).text
+    assert "目的需要它" in adam.get(address, headers={"accept-language": "zh-CN"}).text
+    bad = adam.post(f"{address}/assessment", data={"confirmed": ["purpose_needs_it", "moon_is_full"]})
+    assert bad.status_code == 422
+    assert 'value="purpose_needs_it" checked' in bad.text
+    adam.post(f"{address}/assessment", data={"confirmed": ["purpose_needs_it"]})
+    (entry,) = world.entries("project.assessed")
+    assert (entry["actor"], entry["facts"]) == ("adam", {"confirmed": ["purpose_needs_it"]})
+    assert "Everything is confirmed." in adam.get(address).text
+
+
+def test_a_member_does_not_assess_their_own_project(world: World) -> None:
+    adam = signed_in(make_desk(world), "adam")
+    adam.post(f"{PREFIX}admin/projects/liver/members", data={"member": "adam"})
+    answer = adam.post(f"{PREFIX}admin/projects/liver/assessment", data={"confirmed": ["purpose_needs_it"]})
+    assert answer.status_code == 422
+    assert world.entries("project.assessed") == []
+
+
 GRANT = {"project": "liver", "version": "1", "until": "2027-06-30", "quota.cells": "500", "quota.requests": ""}
 
 
