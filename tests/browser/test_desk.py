@@ -239,19 +239,6 @@ def test_an_analyst_sees_their_own_requests_in_chinese(site: Site, open_as: Open
     expect(page.get_by_role("link", name="Download")).to_be_visible()
 
 
-def test_an_auditor_verifies_and_walks_a_release_back(site: Site, open_as: Opener) -> None:
-    page = open_as("audrey", "")
-    page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("The ledger holds")).to_be_visible()
-    keep(page, "desk-ledger")
-    page.goto(site.address + "releases")
-    page.get_by_role("link", name="trace 1").click()
-    expect(page.get_by_role("heading", name="Where this release came from")).to_be_visible()
-    keep(page, "desk-trace")
-    page.goto(site.address + "projects/liver")
-    expect(page.get_by_text("Released").first).to_be_visible()
-
-
 ADMIN = {
     "en": {
         "running": "Running sandboxes",
@@ -344,19 +331,99 @@ def test_an_admins_day(site: Site, open_as: Opener, locale: str) -> None:
     expect(page.get_by_text(words["replayed"])).to_be_visible()
 
 
-def test_an_auditors_day_in_chinese(site: Site, open_as: Opener) -> None:
-    page = open_as("audrey", "", locale="zh-CN")
+AUDITOR = {
+    "en": {"find": "Find", "cells": "Executed cells", "verify": "Verify now", "trace": "trace 1", "export": "Export"},
+    "zh-CN": {"find": "查找", "cells": "已执行单元格", "verify": "立即验证", "trace": "溯源 1", "export": "导出"},
+}
+
+
+@pytest.mark.parametrize("locale", AUDITOR)
+def test_an_auditors_day(site: Site, open_as: Opener, locale: str) -> None:
+    """The record verified, a project's life, a person's trail, a release walked back, and the whole ledger as a file."""
+    words = AUDITOR[locale]
+    page = open_as("audrey", "", locale=locale)
+    page.get_by_role("button", name=words["verify"]).click()
+    expect(page.locator(".alert-success")).to_be_visible()
     page.get_by_role("searchbox").fill("liver")
-    page.get_by_role("button", name="查找").click()
+    page.get_by_role("button", name=words["find"]).click()
     page.get_by_role("link", name="liver").first.click()
     expect(page.get_by_role("heading", name="Liver study")).to_be_visible()
-    keep(page, "desk-timeline-zh")
+    keep(page, f"desk-timeline-{locale}")
     page.goto(site.address + "people/ana")
-    page.get_by_role("link", name="已执行单元格").click()
+    page.get_by_role("link", name=words["cells"]).click()
+    page.goto(site.address + "releases")
+    page.get_by_role("link", name=words["trace"]).click()
+    expect(page.locator(".chain > li").first).to_be_visible()
+    keep(page, f"desk-trace-{locale}")
     page.goto(site.address + "ledger")
     with page.expect_download() as taken:
-        page.get_by_role("button", name="导出").click()
+        page.get_by_role("button", name=words["export"]).click()
     assert taken.value.suggested_filename.startswith("glovebox-ledger-")
+
+
+STEWARD = {
+    "en": {
+        "queue": "Waiting for a decision",
+        "send": "Send decision",
+        "data": "Data",
+        "quotas": "Quotas",
+        "cells": "Executed cells",
+        "give": "Give the grant",
+        "limits": "at most",
+        "revoke": "Revoke grant 2",
+        "take": "Revoke this grant",
+        "revoked": "revoked",
+        "confirm": "Confirm it as 3 · sensitive",
+    },
+    "zh-CN": {
+        "queue": "等待决定",
+        "send": "提交决定",
+        "data": "数据",
+        "quotas": "配额",
+        "cells": "已执行单元格",
+        "give": "给予授权",
+        "limits": "至多",
+        "revoke": "撤销授权 2",
+        "take": "撤销此授权",
+        "revoked": "已撤销",
+        "confirm": "确认为 3 · 敏感",
+    },
+}
+
+
+@pytest.mark.parametrize("locale", STEWARD)
+def test_a_stewards_day_with_requests_and_grants(site: Site, open_as: Opener, locale: str) -> None:
+    """A request decided; then one's data: confirmed, granted with a quota, and the grant taken back."""
+    words = STEWARD[locale]
+    page = open_as("stella", "", locale=locale)
+    expect(page.get_by_role("heading", name=words["queue"])).to_be_visible()
+    keep(page, f"desk-queue-{locale}")
+    page.get_by_role("link", name="Outcomes by sex").click()
+    page.locator("#decide-form input[value=approve]").check()
+    page.locator("#decide-form #reason").fill("Every cell has enough people.")
+    keep(page, f"desk-request-{locale}")
+    page.get_by_role("button", name=words["send"]).click()
+    expect(page.locator(".state-large .bg-teal-lt")).to_be_visible()  # approved
+    assert site.world.row(site.safe.id).state is State.APPROVED
+    page.get_by_role("link", name=words["data"], exact=True).click()
+    page.get_by_role("link", name="nafld", exact=True).click()
+    page.locator("#describe summary").click()
+    page.locator("select[name='identifier.nafld1.weight']").select_option("sensitive")
+    page.get_by_role("button", name=words["confirm"]).click()
+    page.wait_for_url("**/data/nafld#describe")
+    page.locator("#grant-project").fill("liver")
+    page.locator("#grant-until").fill("2027-06-30")
+    page.locator("#grants details summary", has_text=words["quotas"]).last.click()
+    page.locator("#grant-cells").fill("500")
+    keep(page, f"desk-grant-{locale}")
+    page.get_by_role("button", name=words["give"]).click()
+    expect(page.locator("#grants").get_by_text(words["limits"])).to_be_visible()
+    page.get_by_label(words["revoke"]).click()
+    page.locator("#revoke-2-why").fill("Consent ended.")
+    page.get_by_role("button", name=words["take"]).click()
+    expect(page.locator("#grants").get_by_text(words["revoked"], exact=True)).to_be_visible()
+    kinds = [e["kind"] for e in site.world.entries() if e["actor"] == "stella"][-3:]
+    assert kinds == ["dataset.described", "grant.given", "grant.revoked"]
 
 
 def test_a_revoked_release_says_so_wherever_it_is_shown(site: Site, open_as: Opener) -> None:
