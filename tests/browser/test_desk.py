@@ -590,6 +590,8 @@ def test_pages_fit_and_have_no_serious_accessibility_fault(site: Site, open_as: 
         page = open_as(who, address, width=width, dark=dark, locale=locale)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, (address, width)
+        cut = "[...document.querySelectorAll('.table-pair .table-scroll')].filter(t => t.scrollWidth > t.clientWidth).length"
+        assert width < 1000 or page.evaluate(cut) == 0, address
         place = path.partition("?")[0].replace("/", "-")
         keep(page, f"desk-{who}-{place}-{width}-{'dark' if dark else 'light'}")
         assert not serious_faults(page), (address, width, dark)
