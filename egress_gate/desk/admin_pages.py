@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
@@ -23,6 +23,7 @@ from store.usage import usage
 
 admin = APIRouter(prefix="/admin", include_in_schema=False, default_response_class=HTMLResponse)
 Name = Annotated[str, Path(max_length=100)]
+Turn = Annotated[int, Query(ge=1, le=100_000)]
 
 
 @admin.get("")
@@ -61,12 +62,12 @@ def create_project(request: Request, visitor: SignedIn, desk: TheDesk, sent: For
 
 
 @admin.get("/data")
-def data_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+def data_page(request: Request, visitor: SignedIn, desk: TheDesk, datasets: Turn = 1, grants: Turn = 1) -> Response:
     """The catalogue and who was granted what of it."""
     require_view(desk, visitor)
     with desk.gate.store.read() as c:
-        datasets, grants = overview.datasets(c), overview.grants(c)
-    return page(request, visitor, desk, "admin_data.html", datasets=datasets, grants=grants)
+        known, given = overview.datasets_page(c, datasets), overview.grants_page(c, grants)
+    return page(request, visitor, desk, "admin_data.html", datasets=known, grants=given)
 
 
 @admin.get("/projects/{name}")

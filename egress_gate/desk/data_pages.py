@@ -15,22 +15,25 @@ from egress_gate.desk.describing import described
 from egress_gate.desk.kept_form import NOTHING, Form, Sent, answered
 from egress_gate.desk.rendering import render
 from egress_gate.service import granting, intake
+from egress_gate.service import packages as shelves
 from egress_gate.service.hands import NewGrant
 from egress_gate.service.packages import shelf_for
-from egress_gate.service.sheets import dataset_page, datasets_for
+from egress_gate.service.sheets import Turned, dataset_page, datasets_for
 from store.clock import stamp
 from store.usage import CAPPED, LIMITED
 
 QUOTAS = (*LIMITED, *CAPPED)
 Name = Annotated[str, Path(max_length=100)]
 Number = Annotated[int, Path(ge=1, le=2**31)]
+Turn = Annotated[int, Query(ge=1, le=100_000)]
 data = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 @data.get("/data")
-def datasets(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+def datasets(request: Request, visitor: SignedIn, desk: TheDesk, page: Turn = 1) -> Response:
     """The data that the visitor looks after; all of it for administrators and auditors."""
-    return render(request, visitor, "data.html", datasets=datasets_for(desk.gate, visitor.person, desk.clock()))
+    found = datasets_for(desk.gate, visitor.person, desk.clock(), page)
+    return render(request, visitor, "data.html", datasets=found)
 
 
 @data.get("/data/{dataset}")
@@ -40,8 +43,10 @@ def dataset(
     desk: TheDesk,
     dataset: Name,
     version: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+    grants: Turn = 1,
+    releases: Turn = 1,
 ) -> Response:
-    return _dataset(request, visitor, desk, dataset, number=version)
+    return _dataset(request, visitor, desk, dataset, turned=Turned(version, grants, releases))
 
 
 @data.post("/data/{dataset}/grants")
@@ -105,9 +110,17 @@ def describe(request: Request, visitor: SignedIn, desk: TheDesk, dataset: Name, 
 
 
 @data.get("/shelf")
-def shelf(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+def shelf(
+    request: Request,
+    visitor: SignedIn,
+    desk: TheDesk,
+    packages: Turn = 1,
+    waiting: Turn = 1,
+    answered: Turn = 1,
+) -> Response:
     """What lies on the shelf and what was asked for. Approving needs a lock file, so that it stays on the command line."""
-    return render(request, visitor, "shelf.html", found=shelf_for(desk.gate, visitor.person, desk.clock()))
+    turned = shelves.Turned(packages, waiting, answered)
+    return render(request, visitor, "shelf.html", found=shelf_for(desk.gate, visitor.person, desk.clock(), turned))
 
 
 def _dataset(
@@ -117,10 +130,10 @@ def _dataset(
     dataset: str,
     sent: Sent = NOTHING,
     status: int = 200,
-    number: int | None = None,
+    turned: Turned | None = None,
 ) -> Response:
     now = desk.clock()
-    found = dataset_page(desk.gate, visitor.person, dataset, now, number)
+    found = dataset_page(desk.gate, visitor.person, dataset, now, turned)
     more = {"found": found, "today": stamp(now), "sent": sent, "quotas": QUOTAS}
     return render(request, visitor, "dataset.html", status, **more)
 

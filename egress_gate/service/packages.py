@@ -16,6 +16,7 @@ from egress_gate.service.errors import Conflict, Malformed, TooMany
 from egress_gate.service.gate import Gate
 from egress_gate.service.submit import Caller
 from egress_gate.store import shelf as kept
+from egress_gate.store.paging import Paged, sliced
 from ledger.entry import Entry
 from store import schema as s
 from store.clock import stamp
@@ -29,9 +30,19 @@ class ShelfPage:
     """``answers``: whether the reader is one who answers requests, and so sees every project's."""
 
     edition: kept.Edition | None
-    waiting: tuple[Any, ...]
-    answered: tuple[Any, ...]
+    packages: Paged
+    waiting: Paged
+    answered: Paged
     answers: bool
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Which page of each list is shown."""
+
+    packages: int = 1
+    waiting: int = 1
+    answered: int = 1
 
 
 def ask(gate: Gate, who: Caller, name: str, reason: str, at: datetime) -> dict[str, Any]:
@@ -77,11 +88,14 @@ def shelf(gate: Gate, who: Caller) -> dict[str, Any]:
     }
 
 
-def shelf_for(gate: Gate, person: Person, at: datetime) -> ShelfPage:
+def shelf_for(gate: Gate, person: Person, at: datetime, turned: Turned | None = None) -> ShelfPage:
     """The newest edition with the requests of one's own projects, or of all. Raises NotAllowed."""
     may(gate.engine, person, "view_shelf", at).require("see the package shelf")
     answers = may(gate.engine, person, "view_package_requests", at).allow
-    only = None if answers else person.name
+    only, shown = None if answers else person.name, turned or Turned()
     with gate.store.read() as c:
-        waiting, answered = (kept.asked(c, is_open=is_open, person=only) for is_open in (True, False))
-        return ShelfPage(kept.edition(c), waiting, answered, answers)
+        edition = kept.edition(c)
+        packages = sliced(edition.packages if edition else (), shown.packages)
+        waiting = kept.asked(c, is_open=True, person=only, number=shown.waiting)
+        answered = kept.asked(c, is_open=False, person=only, number=shown.answered)
+    return ShelfPage(edition, packages, waiting, answered, answers)

@@ -12,9 +12,9 @@ from egress_gate.service.errors import no_such
 from egress_gate.service.gate import Gate
 from egress_gate.service.granting import governs
 from egress_gate.store import catalogue, overview, plans, sheets
-from egress_gate.store.overview import DatasetLine
+from egress_gate.store.paging import Paged
 from egress_gate.store.plans import Plan
-from egress_gate.store.sheets import CameOf, Sheet, TableLine, TwinReport, VersionLine
+from egress_gate.store.sheets import Sheet, TableLine, TwinReport, VersionLine
 from store.clock import stamp
 
 
@@ -28,15 +28,24 @@ class DatasetPage:
     sheet: Sheet
     shown: VersionLine | None
     tables: tuple[TableLine, ...]
-    grants: tuple[Any, ...]
-    releases: tuple[CameOf, ...]
+    grants: Paged
+    releases: Paged
     twins: tuple[TwinReport, ...]
     governs: bool = False
     asking: tuple[Plan, ...] = ()
 
 
-def dataset_page(gate: Gate, person: Person, name: str, at: datetime, number: int | None = None) -> DatasetPage:
-    """The page with the tables of version `number`, by default the newest that is not destroyed.
+@dataclass(frozen=True)
+class Turned:
+    """Which version is shown, by default the newest that is not destroyed, and which page of the lists below it."""
+
+    version: int | None = None
+    grants: int = 1
+    releases: int = 1
+
+
+def dataset_page(gate: Gate, person: Person, name: str, at: datetime, turned: Turned | None = None) -> DatasetPage:
+    """What the dataset is and what came of it.
 
     Raises NotFound, also for who may not see it. A lent vote shows the page, so that its holder can decide.
     It does not show a twin's report.
@@ -46,7 +55,8 @@ def dataset_page(gate: Gate, person: Person, name: str, at: datetime, number: in
         voters = catalogue.effective_stewards(c, [name], stamp(at)).get(name, ())
     if found is None or not may(gate.engine, person, "view_dataset", at, dataset=_facts(name, voters)).allow:
         raise no_such("dataset")
-    shown = _chosen(found, number)
+    asked = turned or Turned()
+    shown = _chosen(found, asked.version)
     close = may(gate.engine, person, "view_twin_report", at, dataset=_facts(name, found.stewards)).allow
     steers = governs(gate, person, name, found.stewards, at)
     ids = [v.id for v in found.versions]
@@ -55,23 +65,22 @@ def dataset_page(gate: Gate, person: Person, name: str, at: datetime, number: in
             found,
             shown,
             sheets.tables(c, shown.id, found.said) if shown else (),
-            sheets.grants(c, name),
-            sheets.came_of(c, ids),
+            sheets.grants(c, name, asked.grants),
+            sheets.came_of(c, ids, asked.releases),
             sheets.twin_reports(c, ids) if close else (),
             steers,
             plans.asking_for(c, name) if steers else (),
         )
 
 
-def datasets_for(gate: Gate, person: Person, at: datetime) -> tuple[DatasetLine, ...]:
+def datasets_for(gate: Gate, person: Person, at: datetime, number: int = 1) -> Paged:
     """Those whose page this person may read. Raises NotAllowed for somebody who could read none whatever they stewarded."""
     own = {"stewards": [person.name]}
     may(gate.engine, person, "view_dataset", at, dataset=own).require("see datasets")
     everything = may(gate.engine, person, "view_admin", at).allow
     with gate.store.read() as c:
-        lines = overview.datasets(c)
-        voters = catalogue.effective_stewards(c, [line.name for line in lines], stamp(at))
-    return tuple(line for line in lines if everything or person.name in voters[line.name])
+        names = None if everything else catalogue.looked_after(c, person.name, stamp(at))
+        return overview.datasets_page(c, number, names)
 
 
 def _chosen(found: Sheet, number: int | None) -> VersionLine | None:

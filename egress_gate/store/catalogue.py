@@ -138,6 +138,13 @@ def datasets_of_steward(c: Connection, person: str) -> tuple[str, ...]:
     return tuple(r.dataset for r in c.execute(select(held).where(held.c.person == person).order_by(held.c.dataset)))
 
 
+def looked_after(c: Connection, person: str, at: str) -> frozenset[str]:
+    """The datasets that this person stewards, and those whose vote was lent to them until a time that has not come."""
+    own = datasets_of_steward(c, person)
+    lent = {d.dataset for d in delegations(c, person) if d.delegate == person and d.in_force(at)}
+    return frozenset(own) | {d for d, people in effective_stewards(c, lent, at).items() if person in people}
+
+
 @dataclass(frozen=True)
 class DelegationRow:
     id: int

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
 from egress_gate.store import catalogue
+from egress_gate.store.paging import PAGE, Paged, paged
 from store import schema as s
 
 LIMIT = 500
@@ -155,6 +156,12 @@ def knows(c: Connection, name: str) -> bool:
 
 
 def datasets(c: Connection) -> tuple[DatasetLine, ...]:
+    """The first of them by name: for a form to choose from."""
+    return datasets_page(c, 1, size=LIMIT).rows
+
+
+def datasets_page(c: Connection, number: int, names: Iterable[str] | None = None, size: int = PAGE) -> Paged:
+    """In order of their names; only those of ``names`` when given."""
     counted = (
         select(
             s.dataset_version.c.dataset,
@@ -169,16 +176,23 @@ def datasets(c: Connection) -> tuple[DatasetLine, ...]:
         select(s.dataset, counted.c.versions, counted.c.rows)
         .outerjoin(counted, counted.c.dataset == s.dataset.c.name)
         .order_by(s.dataset.c.name)
-        .limit(LIMIT)
     )
-    found = c.execute(query).all()
-    stewards = catalogue.stewards(c, [r.name for r in found])
-    return tuple(
+    if names is not None:
+        query = query.where(s.dataset.c.name.in_(sorted(names)))
+    found = paged(c, query, number, size=size)
+    stewards = catalogue.stewards(c, [r.name for r in found.rows])
+    lines = (
         DatasetLine(
             r.name, r.title, r.provider, r.classification, stewards[r.name], int(r.versions or 0), int(r.rows or 0)
         )
-        for r in found
+        for r in found.rows
     )
+    return replace(found, rows=tuple(lines))
+
+
+def grants_page(c: Connection, number: int) -> Paged:
+    """Every grant, newest first."""
+    return paged(c, select(s.grant).order_by(s.grant.c.id.desc()), number)
 
 
 def grants(c: Connection, project: str | None = None) -> tuple[Any, ...]:

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from egress_gate.store import catalogue
+from egress_gate.store.paging import Paged, paged
 from store import schema as s
 
-LIMIT = 200
 _BORN = ("dataset.registered", "dataset.masked", "dataset.twinned")
 _ENDED = "dataset.destroyed"
 
@@ -142,11 +142,11 @@ def tables(c: Connection, version: str, said: Mapping[str, Any]) -> tuple[TableL
     )
 
 
-def grants(c: Connection, dataset: str) -> tuple[Any, ...]:
+def grants(c: Connection, dataset: str, number: int = 1) -> Paged:
     """Of every version, newest first."""
     version = s.dataset_version
     query = select(s.grant).join(version, version.c.id == s.grant.c.version).where(version.c.dataset == dataset)
-    return tuple(c.execute(query.order_by(s.grant.c.id.desc()).limit(LIMIT)))
+    return paged(c, query.order_by(s.grant.c.id.desc()), number)
 
 
 def dataset_of_grant(c: Connection, number: int) -> str | None:
@@ -156,10 +156,10 @@ def dataset_of_grant(c: Connection, number: int) -> str | None:
     return None if found is None else str(found)
 
 
-def came_of(c: Connection, versions: Sequence[str]) -> tuple[CameOf, ...]:
+def came_of(c: Connection, versions: Sequence[str], number: int = 1) -> Paged:
     """Releases with an item made from one of `versions`, newest first: tables, models and files alike."""
     if not versions:
-        return ()
+        return Paged((), 0, number)
     sized, told = s.release_size, s.released_table
     in_sizes = select(sized.c.release).where(
         or_(*(sized.c.versions.contains(f'"{v}"', autoescape=True) for v in versions))
@@ -171,9 +171,8 @@ def came_of(c: Connection, versions: Sequence[str]) -> tuple[CameOf, ...]:
         .join(request, request.c.id == left.c.request)
         .where(or_(left.c.id.in_(in_sizes), left.c.id.in_(in_tables)))
         .order_by(left.c.id.desc())
-        .limit(LIMIT)
     )
-    return tuple(CameOf(r.id, f"R-{r.request}", r.project, r.released_at, r.revoked_at) for r in c.execute(query))
+    return paged(c, query, number, lambda r: CameOf(r.id, f"R-{r.request}", r.project, r.released_at, r.revoked_at))
 
 
 def twin_reports(c: Connection, versions: Sequence[str]) -> tuple[TwinReport, ...]:

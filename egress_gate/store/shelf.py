@@ -9,9 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
+from egress_gate.store.paging import Paged, paged
 from store import schema as s
-
-LIMIT = 200
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,11 @@ def edition(c: Connection) -> Edition | None:
     return Edition(row.id, row.digest, row.approved_by, row.approved_at, tuple(packages))
 
 
-def asked(c: Connection, *, is_open: bool, person: str | None = None) -> tuple[Any, ...]:
+def asked(c: Connection, *, is_open: bool, person: str | None = None, number: int = 1) -> Paged:
     """Open requests oldest first, answered ones newest first; with `person`, their own and those of the projects they are in."""
     table, member = s.package_request, s.project_member
     query = select(table).where(table.c.state == "open" if is_open else table.c.state != "open")
     if person is not None:
         projects = select(member.c.project).where(member.c.person == person, member.c.removed_at.is_(None))
         query = query.where(or_(table.c.person == person, table.c.project.in_(projects)))
-    return tuple(c.execute(query.order_by(table.c.id if is_open else table.c.id.desc()).limit(LIMIT)))
+    return paged(c, query.order_by(table.c.id if is_open else table.c.id.desc()), number)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from egress_gate.policy.facts import Person
 from egress_gate.service.delegate import lend
 from egress_gate.service.deliver import revoke
 from egress_gate.service.errors import NotAllowed, NotFound
 from egress_gate.service.packages import shelf_for
-from egress_gate.service.sheets import dataset_page, datasets_for
+from egress_gate.service.sheets import Turned, dataset_page, datasets_for
 from ledger.entry import Entry
 from store import schema as s
 from tests.unit.gate.desks import PREFIX, make_desk, signed_in
@@ -68,7 +69,7 @@ def test_a_lent_vote_shows_the_page_but_not_the_twins_report(described: World) -
     found = dataset_page(described.gate, SVEN, "nafld", described.clock())
     assert found.sheet.name == "nafld"
     assert found.twins == ()
-    assert [line.name for line in datasets_for(described.gate, SVEN, described.clock())] == ["nafld", "sheep"]
+    assert [line.name for line in datasets_for(described.gate, SVEN, described.clock()).rows] == ["nafld", "sheep"]
     described.clock.skip(days=60)
     with pytest.raises(NotFound):
         dataset_page(described.gate, SVEN, "nafld", described.clock())
@@ -76,7 +77,7 @@ def test_a_lent_vote_shows_the_page_but_not_the_twins_report(described: World) -
 
 def test_the_list_has_what_one_looks_after(described: World) -> None:
     def names(person: Person) -> list[str]:
-        return [line.name for line in datasets_for(described.gate, person, described.clock())]
+        return [line.name for line in datasets_for(described.gate, person, described.clock()).rows]
 
     assert names(SVEN) == ["sheep"]
     assert names(STELLA) == ["nafld", "nafld-twin"]
@@ -126,12 +127,12 @@ def test_the_page_tells_columns_units_and_confirmed_identifiers_of_the_chosen_ve
 def test_grants_and_releases_are_there_and_a_revoked_one_says_so(described: World) -> None:
     described.released(SMALL)
     found = dataset_page(described.gate, ADAM, "nafld", described.clock())
-    (left,) = found.releases
+    (left,) = found.releases.rows
     assert (left.request, left.project, left.revoked_at) == ("R-1", "liver", None)
-    assert [g.project for g in found.grants] == ["liver"]
-    assert dataset_page(described.gate, ADAM, "nafld-twin", described.clock()).releases == ()
+    assert [g.project for g in found.grants.rows] == ["liver"]
+    assert dataset_page(described.gate, ADAM, "nafld-twin", described.clock()).releases.rows == ()
     revoke(described.gate, STELLA, left.release, "A mistake was found.", described.clock())
-    assert dataset_page(described.gate, ADAM, "nafld", described.clock()).releases[0].revoked_at is not None
+    assert dataset_page(described.gate, ADAM, "nafld", described.clock()).releases.rows[0].revoked_at is not None
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
@@ -161,8 +162,8 @@ def test_an_analyst_sees_the_newest_edition_and_the_requests_of_their_own_projec
     found = shelf_for(shelf_world.gate, ANA, shelf_world.clock())
     assert found.edition is not None
     assert (found.edition.number, [p["name"] for p in found.edition.packages]) == (2, ["aard", "zebra"])
-    assert [r.name for r in found.waiting] == ["lifelines"]
-    assert [r.answer for r in found.answered] == ["The standard library pads."]
+    assert [r.name for r in found.waiting.rows] == ["lifelines"]
+    assert [r.answer for r in found.answered.rows] == ["The standard library pads."]
     text = page(shelf_world, "ana", "shelf")
     assert "secretive" not in text
     assert "./glovebox package" not in text
@@ -175,12 +176,12 @@ def test_who_left_a_project_sees_only_what_they_asked_for_themselves(shelf_world
         t.execute(update(s.package_request).where(s.package_request.c.name == "leftpad").values(person="amir"))
         t.record(Entry("member.removed", "adam", {"project": "liver", "person": "ana"}, {}))
     found = shelf_for(shelf_world.gate, ANA, shelf_world.clock())
-    assert [r.name for r in (*found.waiting, *found.answered)] == ["lifelines"]
+    assert [r.name for r in (*found.waiting.rows, *found.answered.rows)] == ["lifelines"]
 
 
 def test_an_administrator_sees_all_requests_and_the_commands_that_answer_them(shelf_world: World) -> None:
     found = shelf_for(shelf_world.gate, ADAM, shelf_world.clock())
-    assert [r.name for r in found.waiting] == ["lifelines", "secretive"]
+    assert [r.name for r in found.waiting.rows] == ["lifelines", "secretive"]
     text = page(shelf_world, "adam", "shelf")
     assert "./glovebox package approve LOCK --by adam" in text
     assert "./glovebox package refuse NUMBER --by adam --reason" in text
@@ -188,3 +189,54 @@ def test_an_administrator_sees_all_requests_and_the_commands_that_answer_them(sh
 
 def test_an_empty_shelf_says_so(world: World) -> None:
     assert "The shelf is empty" in page(world, "ana", "shelf")
+
+
+def many_datasets(world: World, count: int) -> None:
+    """Other people's, before and behind nafld in the order of names."""
+    with world.database.transaction(world.clock()) as t:
+        made = {"title": "T", "description": "", "provider": "p", "classification": 1, "registered_by": "adam"}
+        names = [f"{'a' if n % 2 else 'z'}{n:04d}" for n in range(count)]
+        t.execute(insert(s.dataset), [{"name": name, "registered_at": t.at, **made} for name in names])
+        t.execute(insert(s.dataset_steward), [{"dataset": name, "person": "sven"} for name in names])
+        t.record(Entry("dataset.registered", "adam", {"dataset": "many"}, {}))
+
+
+def test_a_steward_finds_their_data_among_however_much_there_is(world: World) -> None:
+    many_datasets(world, 1200)
+    mine = datasets_for(world.gate, STELLA, world.clock())
+    assert ([line.name for line in mine.rows], mine.total, mine.last) == (["nafld"], 1, 1)
+    everything = datasets_for(world.gate, ADAM, world.clock(), 25)
+    assert (everything.total, everything.last, len(everything.rows)) == (1201, 25, 1)
+    first = page(world, "adam", "data")
+    assert "page 1 of 25" in first
+    assert f'href="{PREFIX}data?page=2"' in first
+    assert "page 25 of 25" in page(world, "adam", "admin/data?datasets=25")
+    assert signed_in(make_desk(world), "adam").get(f"{PREFIX}data?page=0").status_code in (400, 422)
+
+
+def test_the_grants_and_releases_of_a_dataset_turn_on_their_own_and_keep_the_version(described: World) -> None:
+    with described.database.transaction(described.clock()) as t:
+        given = {"project": "liver", "version": "nafld/2", "purpose": "Survival", "granted_by": "stella"}
+        t.execute(insert(s.grant), [{"granted_at": t.at, "expires_at": t.at, **given} for _ in range(60)])
+        t.record(Entry("grant.given", "stella", {"dataset": "nafld"}, {}))
+    text = page(described, "stella", "data/nafld?version=2")
+    assert "61 in all" in text
+    assert f'href="{PREFIX}data/nafld?version=2&amp;grants=2#grants"' in text
+    second = dataset_page(described.gate, STELLA, "nafld", described.clock(), Turned(grants=2))
+    assert [g.id for g in second.grants.rows] == list(range(11, 0, -1))
+
+
+def test_the_shelf_turns_its_packages_and_what_was_answered(shelf_world: World) -> None:
+    packages = [{"name": f"p{n:03d}", "version": "1", "sha256": "0" * 64, "file": "x"} for n in range(120)]
+    with shelf_world.database.transaction(shelf_world.clock()) as t:
+        t.execute(update(s.shelf_edition).values(packages=json.dumps(packages)))
+        row = {"person": "ana", "project": "liver", "reason": "To try.", "state": "refused", "asked_at": t.at}
+        done = {"decided_by": "adam", "decided_at": t.at, "answer": "No."}
+        t.execute(insert(s.package_request), [{"name": f"q{n}", **row, **done} for n in range(60)])
+        t.record(Entry("shelf.approved", "adam", {"edition": "3"}, {}))
+    text = page(shelf_world, "ana", "shelf?packages=3")
+    assert "page 3 of 3" in text
+    assert "p119" in text
+    assert "p099" not in text
+    assert "61 in all" in text
+    assert 'shelf?answered=2"' in text
