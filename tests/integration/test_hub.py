@@ -175,6 +175,26 @@ def test_an_account_made_and_disabled_on_the_desk_signs_in_and_is_thrown_out(wor
     assert password not in entries
 
 
+def test_a_file_of_the_intake_folder_becomes_a_dataset_from_the_desk_that_runs(workbench: Settings) -> None:
+    folder = workbench.home / "intake"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / "visits.csv").write_text("id,age\n" + "".join(f"{n},{n % 90}\n" for n in range(50)), "utf-8")
+    with closing(signed_in(workbench, "adam")) as adam:
+        adam.get("/services/gate/")
+        secret = {"x-csrf-token": adam.get("/services/gate/api/v1/session").json()["csrf"]}
+        assert "by its name" in adam.get("/services/gate/admin/intake/new?file=visits.csv").text
+        words = {"dataset": "visits", "title": "Visits", "description": "Of a clinic.", "provider": "clinic"}
+        form = {**words, "level": "2", "stewards": "stella", "file": "visits.csv", "table.0": "visits", "unit.0": "id"}
+        page = adam.post("/services/gate/admin/intake/new", data=form, headers=secret)
+        end = time.monotonic() + 120
+        while "hx-trigger" in page.text and time.monotonic() < end:
+            time.sleep(0.2)
+            page = adam.get(page.url)
+        assert "visits/1 is registered." in page.text, page.text[:3000]
+    with closing(signed_in(workbench, "stella")) as stella:
+        assert "wait for you" in stella.get("/services/gate/data/visits").text
+
+
 def test_workbench_recovers_after_its_hub_was_killed(workbench: Settings) -> None:
     pid = hub_process.running(workbench)
     assert pid is not None
