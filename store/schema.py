@@ -315,6 +315,25 @@ held_output = Table(
     Column("goes_on_as", Serial, ForeignKey("release_request.id"), nullable=False),
     Index("held_output_goes_on_as", "goes_on_as"),
 )
+notebook_rerun = Table(
+    "notebook_rerun",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("request", Serial, ForeignKey("release_request.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("item", Text, nullable=False),
+    Column("blob", Text, nullable=False),  # sha256 of the notebook that is run
+    Column("state", Text, nullable=False),  # waiting | running | done | failed
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("asked_by", Text, nullable=False),
+    Column("asked_at", Text, nullable=False),
+    Column("lease_until", Text),  # while `running`, or put off: another worker may take over after this
+    Column("seconds", Integer, nullable=False),  # policy's limit when it was asked for
+    Column("result", Text),  # sha256 of what came of it in the blob store; for stewards and auditors
+    Column("ended_at", Text),
+    Index("notebook_rerun_request", "request", "revision"),
+    Index("notebook_rerun_state", "state", "id"),
+)
 request_message = Table(
     "request_message",
     metadata,

@@ -51,7 +51,20 @@ def build_desk(desk: Desk) -> FastAPI:
         openapi_url=f"{base}/api/openapi.json",
     )
     app.state.desk = desk
-    for router in (api, asking, pages, admin, bringing, people, audit, policy, told, sandboxes, data, doorway):
+    for router in (
+        api,
+        asking,
+        pages,
+        admin,
+        bringing,
+        people,
+        audit,
+        policy,
+        told,
+        sandboxes,
+        data,
+        doorway,
+    ):
         app.include_router(router, prefix=base)
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):

@@ -14,6 +14,7 @@ from egress_gate.desk.context import Desk, Visitor
 from egress_gate.desk.explain import Say, sentence
 from egress_gate.desk.notebook import NotebookView, notebook_view, text_view
 from egress_gate.desk.picture import Bar, Grid, bars, grid
+from egress_gate.desk.reruns import RerunView, rerun_json, rerun_view
 from egress_gate.domain.finding import Finding, Severity, worst
 from egress_gate.domain.item import DERIVED, Item, Kind
 from egress_gate.domain.request import State, Verb, allowed
@@ -109,6 +110,7 @@ class ItemView:
     file: FileView | None = None
     overlaps: Grid | None = None
     inferred: tuple[Bar, ...] = ()
+    rerun: RerunView | None = None  # of a notebook
 
     @property
     def severity(self) -> Severity:
@@ -179,7 +181,13 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         request=row,
         project=found.project,
         versions=versions,
-        items=tuple(_item_view(desk, i, checks.get(i.name), earlier, evidence, visitor.voice.text) for i in items),
+        items=tuple(
+            replace(
+                _item_view(desk, i, checks.get(i.name), earlier, evidence, visitor.voice.text),
+                rerun=rerun_view(desk, visitor, found, i) if evidence else None,
+            )
+            for i in items
+        ),
         decision=decision,
         reviews=shown,
         blind=blind,
@@ -506,6 +514,8 @@ def _item_json(view: ItemView, evidence: bool) -> dict[str, Any]:
     }
     if view.item.declared:
         made["declared"] = dict(view.item.declared)
+    if view.rerun is not None:
+        made["reexecution"] = rerun_json(view.rerun)
     if view.model is not None:
         made["model"] = {
             "summary": dict(view.model.summary),

@@ -18,11 +18,13 @@ from egress_gate.service import metering
 from egress_gate.service.deliver import download, revoke
 from egress_gate.service.errors import no_such
 from egress_gate.service.reading import visible
+from egress_gate.service.reexecution import ask as rerun_notebook
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import withdraw
 from egress_gate.service.verify import verify_ledger
 from egress_gate.store import audit, views
 from egress_gate.store.requests import RequestRow
+from egress_gate.store.reruns import RerunState
 from egress_gate.store.views import Event
 from store.usage_report import as_csv
 
@@ -60,6 +62,13 @@ class ReviewBody(Strict):
     items: dict[str, ReviewVerdict] = Field(default_factory=dict, max_length=50)
     notes: dict[str, str] = Field(default_factory=dict, max_length=50)
     seen: State = State.IN_REVIEW
+
+
+class RerunBody(Strict):
+    """The notebook, by its name, and the revision that was read."""
+
+    output: str = Field(max_length=200)
+    revision: int = Field(ge=1, le=10**6)
 
 
 class ReasonBody(Strict):
@@ -120,6 +129,13 @@ def return_(visitor: SignedIn, desk: TheDesk, name: Name, body: ReviewBody) -> d
 @api.post("/requests/{name}/reject", tags=["reviews"])
 def reject(visitor: SignedIn, desk: TheDesk, name: Name, body: ReviewBody) -> dict[str, Any]:
     return _review(desk, visitor, name, ReviewVerdict.REJECT, body)
+
+
+@api.post("/requests/{name}/rerun", tags=["reviews"])
+def rerun(visitor: SignedIn, desk: TheDesk, name: Name, body: RerunBody) -> dict[str, str]:
+    """Have a notebook run anew. What comes of it stands under `reexecution` of its output, for stewards and auditors."""
+    rerun_notebook(desk.gate, visitor.person, number_of(name), body.output, desk.clock(), body.revision)
+    return {"state": RerunState.WAITING.value}
 
 
 @api.post("/requests/{name}/withdraw", tags=["requests"])

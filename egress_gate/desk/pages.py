@@ -21,6 +21,7 @@ from egress_gate.service.delegate import lend, take_back
 from egress_gate.service.deliver import revoke
 from egress_gate.service.errors import Malformed, NotAllowed
 from egress_gate.service.reading import visible
+from egress_gate.service.reexecution import ask as rerun_notebook
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import withdraw
 from egress_gate.service.trace import trace
@@ -163,6 +164,18 @@ def give_review(
 @pages.post("/requests/{name}/withdraw")
 def withdraw_page(visitor: SignedIn, desk: TheDesk, name: Name) -> Response:
     withdraw(desk.gate, visitor.person, number_of(name), desk.clock())
+    return RedirectResponse(f"{desk.prefix}requests/{name}", 303)
+
+
+@pages.post("/requests/{name}/rerun")
+def rerun_page(
+    visitor: SignedIn,
+    desk: TheDesk,
+    name: Name,
+    output: Short,
+    revision: Annotated[int, Form(ge=1, le=10**6)],
+) -> Response:
+    rerun_notebook(desk.gate, visitor.person, number_of(name), output, desk.clock(), revision)
     return RedirectResponse(f"{desk.prefix}requests/{name}", 303)
 
 

@@ -18,6 +18,7 @@ from egress_gate.desk.app import build_desk
 from egress_gate.desk.context import Desk
 from egress_gate.notify.channels import channels_of
 from egress_gate.notify.notifier import Notifier
+from egress_gate.service.reexecution import Reexecutions
 from egress_gate.service.worker import Worker
 from installation.settings import Settings
 from store import clock
@@ -70,6 +71,8 @@ async def _serve(settings: Settings, desk: Desk) -> None:
     public = Server(_config(build_desk(desk)))
     stop = threading.Event()
     worker = threading.Thread(target=Worker(desk.gate, clock.now).run, args=(stop,), name="worker", daemon=True)
+    notebooks = Reexecutions(desk.gate, clock.now)
+    running = threading.Thread(target=notebooks.run, args=(stop,), name="notebooks", daemon=True)
     notifier = Notifier(desk.gate.store, channels_of(settings), clock.now)
     telling = threading.Thread(target=notifier.run, args=(stop,), name="notifier", daemon=True)
     loop = asyncio.get_running_loop()
@@ -82,12 +85,14 @@ async def _serve(settings: Settings, desk: Desk) -> None:
         loop.add_signal_handler(signal, leave)
     worker.start()
     telling.start()
+    running.start()
     log.info("the gate serves %s and 127.0.0.1:%s", settings.gate_socket, settings.ports.gate)
     sockets = private_socket(settings.gate_socket), loopback_socket(settings.ports.gate)
     await asyncio.gather(analyst.serve([sockets[0]]), public.serve([sockets[1]]))
     stop.set()
     await asyncio.to_thread(worker.join, 30)
     await asyncio.to_thread(telling.join, 30)
+    await asyncio.to_thread(running.join, 5)  # a run that was cut short is taken up again after the start
 
 
 def _config(app: object) -> uvicorn.Config:

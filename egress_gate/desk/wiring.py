@@ -10,6 +10,7 @@ from egress_gate.desk.session import Cookies, cookie_key
 from egress_gate.service.gate import Gate
 from egress_gate.service.notary import LedgerNotary
 from egress_gate.service.recompute import SealedRecomputer
+from egress_gate.verifier.container import SealedContainer
 from installation.settings import Settings
 from ledger import keys
 from policy_engine import connect
@@ -31,6 +32,7 @@ def wired_gate(settings: Settings) -> Gate:
         datasets=vault.root,
         vault=vault,
         ledger_key=keys.public(settings.home / "ledger.pub"),
+        rerunner=SealedContainer(settings),
     )
 
 

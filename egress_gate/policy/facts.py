@@ -168,6 +168,24 @@ def review_input(
     }
 
 
+def rerun_input(
+    action: str,
+    person: Person,
+    request: Mapping[str, Any],
+    classifications: Iterable[int],
+    runs: Iterable[Mapping[str, Any]],
+    at: datetime,
+) -> dict[str, Any]:
+    """`runs`: the runs of this notebook in this revision, oldest first, by state, agreement and digest."""
+    return {
+        "action": action,
+        "person": person.facts(),
+        "request": {**request, "classifications": sorted(set(classifications))},
+        "runs": [dict(r) for r in runs],
+        "now": stamp(at),
+    }
+
+
 def desk_input(person: Person, action: str, at: datetime, **about: Mapping[str, Any]) -> dict[str, Any]:
     """`about` is one of request=, release=, project=, dataset=, sandbox=, or nothing."""
     return {

@@ -234,6 +234,20 @@ def _leave(facts: dict[str, Any]) -> dict[str, Any]:
     return {"allow": not wait, "reasons": [_reason("cooling_off")] if wait else [], "wait_seconds": wait}
 
 
+def _rerun(facts: dict[str, Any]) -> dict[str, Any]:
+    person, request = facts["person"], facts["request"]
+    steward = "stewards" in person["groups"] and _steward_of_data(person, request)
+    required = 4 in request["classifications"]
+    no = []
+    if facts["action"] == "ask":
+        no += [] if steward and person["name"] != request["author"] else ["rerun_not_yours"]
+        no += [] if (request["state"], request["project_state"]) == ("in_review", "active") else ["rerun_not_now"]
+        no += ["rerun_often"] if len(facts["runs"]) >= 5 else []
+    elif required and not any(r["state"] == "done" for r in facts["runs"]):
+        no.append("rerun_missing")
+    return {"allow": not no, "reasons": [_reason(r) for r in sorted(no)], "required": required, "seconds": 600}
+
+
 def _desk(facts: dict[str, Any]) -> dict[str, Any]:
     allow = bool(_desk_allows(facts["action"], facts["person"], facts))
     return {"allow": allow, "reasons": [] if allow else [_reason("role")]}
@@ -311,6 +325,7 @@ _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/form": _form,
     "release/review": _review,
     "release/leave": _leave,
+    "release/rerun": _rerun,
     "access/desk": _desk,
     "access/assessment": _assessment,
     "usage/quota": _quota,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from egress_gate.service.ports import Blobs, DataVault, Notary, PolicyEngine, Recomputer, Store
+from egress_gate.verifier.port import Rerunner
 from ledger.note import Verifier
 
 
@@ -20,4 +21,5 @@ class Gate:
     datasets: Path
     vault: DataVault
     ledger_key: Verifier
+    rerunner: Rerunner | None = None  # what runs notebooks anew; without it none is
     lease: timedelta = timedelta(minutes=10)

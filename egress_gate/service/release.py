@@ -14,6 +14,7 @@ from egress_gate.policy.ask import Permission, permission_from
 from egress_gate.policy.facts import leave_input
 from egress_gate.render.bundle import Part, members_of
 from egress_gate.render.certificate import certificate_facts
+from egress_gate.service import reexecution
 from egress_gate.service.check import LostLease
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import lane_of
@@ -87,7 +88,7 @@ def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
         out = lane_of(item.kind).leaving(gate, item, check)
         files += out.parts
         published += out.published
-        certified[item.name] = out.certified
+        certified[item.name] = {**out.certified, **reexecution.certified(gate, row, item)}
         sizes.append(ItemSize(item.name, tuple(check.lineage), out.cells, sum(len(p.data) for p in out.parts)))
     within = _within(gate, row, sizes, at)
     if not within.permission.allow:

@@ -24,6 +24,7 @@ from egress_gate.service.dividing import hold_back, objections, said_of_items
 from egress_gate.service.errors import Conflict
 from egress_gate.service.gate import Gate
 from egress_gate.service.reading import Dossier, visible
+from egress_gate.service.reexecution import require_before_approval
 from egress_gate.store import catalogue, requests
 from egress_gate.store.requests import RequestRow, ReviewRow
 from ledger.entry import Entry
@@ -109,6 +110,8 @@ def review(
         permission = permission_to_review(gate, person, found, earlier, said.verdict, at, said.held())
         checked_reviewer(person.name, found.request.author, [r.review for r in earlier])
         permission.require(f"{said.verdict.value} this request")
+        if said.verdict is ReviewVerdict.APPROVE:
+            require_before_approval(gate, person, found, names - set(said.held()), at)
         try:
             return _record(gate, person, found.request, earlier, said, permission, at)
         except Overtaken:

@@ -25,14 +25,17 @@ from egress_gate.verifier.port import (
     MAX_ANSWER,
     PROGRAM,
     REFIT,
+    RERUN,
     Limits,
     Measured,
     ModelPlan,
+    Rerun,
     TableFile,
     VerifierAway,
     job,
     read_answer,
     read_facts,
+    read_rerun,
     refit_job,
 )
 from installation.settings import Settings
@@ -56,6 +59,21 @@ class SealedContainer:
         inside = _places(tables)
         return read_facts(*self._run(REFIT, refit_job(plan, tables, limits, inside), tables, inside, limits.seconds))
 
+    def rerun(self, sources: Sequence[str], tables: Sequence[TableFile], seconds: float) -> Rerun:
+        """A notebook's code in a fresh container: the tables where a sandbox has them, no home, no door."""
+        inside = [f"{_INSIDE}/{t.dataset}/{t.path.name}" for t in tables]
+        data = json.dumps({"sources": list(sources), "seconds": seconds}).encode()
+        image = self._image()
+        return read_rerun(*self._run(RERUN, data, tables, inside, seconds, image), image, len(sources))
+
+    def _image(self) -> str:
+        """The identity of the image that its name means now."""
+        try:
+            with contextlib.closing(docker.from_env()) as client:
+                return str(client.images.get(self._settings.sandbox.image).id)
+        except (DockerException, RequestException) as away:
+            raise _away("The container engine does not answer.", away) from away
+
     def _run(
         self,
         programs: Sequence[Path],
@@ -63,6 +81,7 @@ class SealedContainer:
         tables: Sequence[TableFile],
         inside: Sequence[str],
         seconds: float,
+        image: str | None = None,
     ) -> tuple[bytes, bytes]:
         """The first of the programs, with the others beside it, over the tables: what it wrote on both streams."""
         try:
@@ -71,7 +90,8 @@ class SealedContainer:
             raise _away("The container engine does not answer.", away) from away
         with contextlib.closing(client):
             try:
-                made = client.api.create_container(**self._arguments(programs, tables, inside))
+                named = {"image": image} if image else {}
+                made = client.api.create_container(**{**self._arguments(programs, tables, inside), **named})
                 container = str(made["Id"])
             except (DockerException, RequestException, OSError, ValueError) as away:
                 raise _away("The verifier's container was not made.", away) from away

@@ -14,6 +14,7 @@ from installation.fault import Fault
 
 PROGRAM = Path(__file__).with_name("execute.py")
 REFIT = tuple(Path(__file__).with_name(f"{name}.py") for name in ("refit", "execute", "influence"))
+RERUN = (Path(__file__).with_name("rerun.py"),)
 MAX_ANSWER = 64 * 1024 * 1024
 
 
@@ -75,6 +76,37 @@ class Runner(Protocol):
     def refit(self, plan: ModelPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
         """The facts that `refit.py` measures. Raises VerifierAway or VerifierRefused."""
         ...
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What a notebook did when it was run anew: the outputs of each code cell as the kernel sent them, or why it was stopped.
+
+    Everything in it was said by a process beside the analyst's code: it is read as a stranger's. ``image``: what it ran in.
+    """
+
+    cells: tuple[tuple[Mapping[str, Any], ...], ...]
+    stopped: str | None
+    image: str
+
+
+class Rerunner(Protocol):
+    def rerun(self, sources: Sequence[str], tables: Sequence[TableFile], seconds: float) -> Rerun:
+        """Run the code cells top to bottom over the tables, sealed. Raises VerifierAway."""
+        ...
+
+
+def read_rerun(data: bytes, errors: bytes, image: str, cells: int) -> Rerun:
+    """What `rerun.py` wrote of so many cells. Raises VerifierAway for anything else."""
+    found = read_facts(data, errors)
+    if isinstance(found.get("stopped"), str):
+        return Rerun((), found["stopped"], image)
+    made = found.get("cells")
+    if not isinstance(made, list) or len(made) != cells:
+        raise _unanswered(errors)
+    if not all(isinstance(c, list) and all(isinstance(o, dict) for o in c) for c in made):
+        raise _unanswered(errors)
+    return Rerun(tuple(tuple(c) for c in made), None, image)
 
 
 def refit_job(plan: ModelPlan, tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) -> bytes:

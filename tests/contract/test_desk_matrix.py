@@ -31,6 +31,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "requests/{name}/live"): (OK, 404, OK, 404, OK, 404, 302),
     ("GET", "requests/{name}/figures/{item}"): (404, 404, 404, 404, 404, 404, 302),
     ("POST", "requests/{name}/review"): (403, 404, 303, 404, 403, 404, 401),
+    ("POST", "requests/{name}/rerun"): (404, 404, 404, 404, 404, 404, 401),  # its output is no notebook
     ("POST", "requests/{name}/withdraw"): (303, 404, 403, 404, 403, 404, 401),
     ("POST", "requests/{name}/message"): (303, 404, 303, 404, 403, 404, 401),
     ("GET", "releases"): (OK, OK, OK, OK, OK, OK, 302),
@@ -89,6 +90,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "api/v1/requests/{name}/approve"): (403, 404, OK, 404, 403, 404, 401),
     ("POST", "api/v1/requests/{name}/return"): (403, 404, OK, 404, 403, 404, 401),
     ("POST", "api/v1/requests/{name}/reject"): (403, 404, OK, 404, 403, 404, 401),
+    ("POST", "api/v1/requests/{name}/rerun"): (404, 404, 404, 404, 404, 404, 401),
     ("POST", "api/v1/requests/{name}/withdraw"): (OK, 404, 403, 404, 403, 404, 401),
     ("GET", "api/v1/releases"): (OK, OK, OK, OK, OK, OK, 401),
     ("GET", "api/v1/releases/{number}/download"): (OK, 404, 403, 404, 403, 404, 401),
@@ -112,6 +114,8 @@ ASKED = {
 BODIES = {
     "new": {"data": ASKED},
     "requests/{name}/review": {"data": {"verdict": "approve", "reason": "Fine.", "revision": "1"}},
+    "requests/{name}/rerun": {"data": {"output": "t", "revision": "1"}},
+    "api/v1/requests/{name}/rerun": {"json": {"output": "t", "revision": 1}},
     "requests/{name}/message": {"data": {"body": "Why age?", "audience": "author"}},
     "releases/{number}/revoke": {"data": {"reason": "Wrong."}},
     "votes": {"data": {"dataset": "nafld", "delegate": "stefan", "until": "2026-12-01"}},

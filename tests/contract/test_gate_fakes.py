@@ -158,3 +158,24 @@ def test_every_finding_the_gate_makes_itself_is_known_to_the_policy(real: OpaSer
     text = source.read_text("utf-8")
     for rule in ("not_recomputed", "unreadable", "raw_records", "derivation_refused"):
         assert f'"{rule}"' in text
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+@pytest.mark.parametrize("action", ["ask", "approve"])
+@pytest.mark.parametrize(("state", "level", "runs"), [("in_review", 3, 0), ("in_review", 4, 1), ("approved", 4, 0)])
+def test_running_a_notebook_anew(
+    real: OpaServer, fake: FakeEngine, name: str, action: str, state: str, level: int, runs: int
+) -> None:
+    done = [{"state": "done", "agrees": True, "result": "abc"}] * runs
+    facts = {
+        "action": action,
+        "person": {"name": name, "groups": PEOPLE[name]},
+        "request": {**REQUEST, "state": state, "classifications": [level]},
+        "runs": done,
+        "now": NOW,
+    }
+    said, meant = (engine.query("release/rerun", facts).result for engine in (real, fake))
+    assert {k: said[k] for k in ("allow", "required", "seconds")} == {
+        k: meant[k] for k in ("allow", "required", "seconds")
+    }
+    assert [r["code"] for r in said["reasons"]] == [r["code"] for r in meant["reasons"]]
