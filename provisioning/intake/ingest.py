@@ -16,7 +16,8 @@ import duckdb
 
 from provisioning.domain.dataset import Column, RegisteredTable
 from provisioning.domain.errors import BadRow, FileRefused, RegistrationRefused
-from provisioning.domain.masking import TableRecipe, check
+from provisioning.domain.masking import WHOLE, TableRecipe, check
+from provisioning.domain.masking_key import MaskingKey, pseudonym_facts
 from provisioning.domain.registration import TableSource
 from provisioning.intake import csv_reader, databases, readers
 from provisioning.intake.databases import Delivered
@@ -43,19 +44,20 @@ class Mask:
     """What happens to a table's columns on the way in, and the project's key."""
 
     recipe: TableRecipe
-    key: bytes
+    key: MaskingKey
 
 
 @dataclass(frozen=True)
 class Ingested:
     """``effect``: how identifiable people are before and after masking, where the recipe asks for it.
 
-    ``left_out``: rows that could not be read, where the registration allowed that."""
+    ``left_out``: rows that could not be read, where the registration allowed that. ``pseudonyms``: how they were made, if any were."""
 
     table: RegisteredTable
     sources: tuple[SourceFile, ...]
     effect: dict[str, Any] = field(default_factory=dict)
     left_out: tuple[BadRow, ...] = ()
+    pseudonyms: dict[str, str] = field(default_factory=dict)
 
 
 def ingest(
@@ -93,7 +95,8 @@ def ingest(
         effect = {} if mask is None else _effect(engine, source, mask, copy)
     if delivered is not None:
         engine.execute(f"DROP TABLE {delivered.relation}")
-    return Ingested(table, sources, effect, tuple(left_out))
+    how = {} if mask is None else pseudonym_facts({source.name: mask.recipe}, mask.key)
+    return Ingested(table, sources, effect, tuple(left_out), how)
 
 
 def _without_account(source: TableSource) -> str:
@@ -105,7 +108,8 @@ def _without_account(source: TableSource) -> str:
 def _masked(source: TableSource, mask: Mask, select: str, columns: Sequence[Column]) -> str:
     """The rows masked. A person without a name stays without one: a pseudonym of nothing would make one of them all."""
     check(source.name, mask.recipe, columns, source.unit)
-    if source.unit is not None:
+    kinds = {column.name: column.type for column in columns}
+    if source.unit is not None and kinds.get(source.unit) not in WHOLE:  # a number is never blank
         unit = quoted(source.unit)
         named = f"CASE WHEN trim(CAST({unit} AS VARCHAR)) = '' THEN NULL ELSE {unit} END AS {unit}"
         select = f"SELECT * REPLACE ({named}) FROM ({select})"

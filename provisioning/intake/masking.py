@@ -1,6 +1,6 @@
 """A masking recipe as SQL, and how identifiable people are before and after. Deterministic for a given key.
 
-Pseudonyms and shifts are HMAC-SHA-256 of the value, written with DuckDB's own ``sha256``, at the speed of a scan.
+Pseudonyms and shifts are keyed digests of the value (`domain.masking_key`), written with DuckDB's own ``sha256``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from provisioning.domain.dataset import Column
 from provisioning.domain.errors import RegistrationRefused
 from provisioning.domain.masking import (
     REFUSE,
+    WHOLE,
     Bins,
     Clip,
     Drop,
@@ -30,6 +31,7 @@ from provisioning.domain.masking import (
     TableRecipe,
     Truncate,
 )
+from provisioning.domain.masking_key import Construction, MaskingKey
 from provisioning.intake.engine import literal, quoted
 
 PSEUDONYM_HEX = 24
@@ -64,7 +66,9 @@ class Anonymity:
         return dict(vars(self))
 
 
-def masked_select(relation: str, columns: Sequence[Column], unit: str | None, recipe: TableRecipe, key: bytes) -> str:
+def masked_select(
+    relation: str, columns: Sequence[Column], unit: str | None, recipe: TableRecipe, key: MaskingKey
+) -> str:
     """The masked rows of ``relation`` (SQL) as one SELECT. Tables of codes must have been put beside it (`bring_codes`)."""
     parts, joined = [], ""
     for number, column in enumerate(columns):
@@ -129,13 +133,12 @@ def anonymity(
     return Anonymity(int(row[0]), int(row[1]), int(row[2]), int(row[3]), None if row[4] is None else int(row[4]))
 
 
-def _masked(rule: Rule, column: Column, unit: str | None, key: bytes) -> str:
+def _masked(rule: Rule, column: Column, unit: str | None, key: MaskingKey) -> str:
     name = quoted(column.name)
     if isinstance(rule, Pseudonym):
-        digest = _hmac(key, "pseudonym", _text(name))
-        return f"CASE WHEN {name} IS NULL THEN NULL ELSE substr({digest}, 1, {PSEUDONYM_HEX}) END"
+        return _pseudonym(column, key)
     if isinstance(rule, ShiftDates):
-        return _shifted(rule, column, unit or "", key)
+        return _shifted(rule, column, unit or "", key.secret)
     if isinstance(rule, Bins):
         return _binned(rule, name)
     if isinstance(rule, Truncate):
@@ -147,12 +150,23 @@ def _masked(rule: Rule, column: Column, unit: str | None, key: bytes) -> str:
     if isinstance(rule, Round):
         return f"CAST(round(CAST({name} AS DOUBLE) / {rule.base!r}) * {rule.base!r} AS {column.type})"
     if isinstance(rule, Noise):
-        return _noisy(rule, column, unit, key)
+        return _noisy(rule, column, unit, key.secret)
     if isinstance(rule, Redact):
         for pattern in _INSIDE_TEXT:
             name = f"regexp_replace({name}, {literal(pattern)}, {literal(REDACTED)}, 'g')"
         return name
     raise TypeError(f"no SQL for {rule}")
+
+
+def _pseudonym(column: Column, key: MaskingKey) -> str:
+    """No value has no pseudonym: a digest of nothing is nothing in SQL."""
+    name = quoted(column.name)
+    text = f"CAST({name} AS VARCHAR)" if column.type in WHOLE else _text(name)
+    if key.construction is Construction.HMAC:
+        digest = _hmac(key.secret, "pseudonym", text)
+    else:
+        digest = f"sha256({_blob(key.for_pseudonyms)} || encode({text}))"
+    return f"left({digest}, {PSEUDONYM_HEX})"
 
 
 def _held(rule: Hierarchy) -> str:
@@ -227,7 +241,8 @@ def _clipped(rule: Clip, column: Column) -> str:
 
 def _text(name: str) -> str:
     """The same person is the same text whether a table holds the number as 7 or as 7.0."""
-    return rf"regexp_replace(CAST({name} AS VARCHAR), '^([0-9]+)\.0$', '\1')"
+    text = f"CAST({name} AS VARCHAR)"
+    return rf"CASE WHEN ends_with({text}, '.0') THEN regexp_replace({text}, '^([0-9]+)\.0$', '\1') ELSE {text} END"
 
 
 def _hmac(key: bytes, domain: str, text: str) -> str:

@@ -172,7 +172,7 @@ def _recipe(wanted: Registration, ingested: Sequence[Ingested]) -> str:
     if wanted.project is None:
         return "{}"
     effect = {each.table.name: each.effect for each in ingested if each.effect}
-    made = {"project": wanted.project, "recipe": facts(wanted.recipes), "effect": effect}
+    made = {"project": wanted.project, "recipe": facts(wanted.recipes), "effect": effect, **_pseudonyms(ingested)}
     return json.dumps(made, sort_keys=True, ensure_ascii=False)
 
 
@@ -210,7 +210,7 @@ def _facts(wanted: Registration, digest: str, ingested: Sequence[Ingested]) -> d
         "classification": wanted.classification,
         "provider": wanted.provider,
         "stewards": list(wanted.stewards),
-        **_masked_for(wanted),
+        **_masked_for(wanted, ingested),
         "tables": [
             {
                 "name": each.table.name,
@@ -231,11 +231,16 @@ def _facts(wanted: Registration, digest: str, ingested: Sequence[Ingested]) -> d
     }
 
 
-def _masked_for(wanted: Registration) -> dict[str, Any]:
+def _pseudonyms(ingested: Sequence[Ingested]) -> dict[str, str]:
+    return {name: how for each in ingested for name, how in each.pseudonyms.items()}
+
+
+def _masked_for(wanted: Registration, ingested: Sequence[Ingested]) -> dict[str, Any]:
     """The recipe as text: numbers with fractions have no place in the ledger."""
     if wanted.project is None:
         return {}
-    return {"masked_for": wanted.project, "recipe": json.dumps(facts(wanted.recipes), sort_keys=True)}
+    recipe = json.dumps(facts(wanted.recipes), sort_keys=True)
+    return {"masked_for": wanted.project, "recipe": recipe, **_pseudonyms(ingested)}
 
 
 def put_in_place(delivered: Path, target: Path) -> None:

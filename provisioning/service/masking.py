@@ -22,6 +22,7 @@ from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, RegisteredTable, VersionId, digest_of, parse_version, version_id
 from provisioning.domain.errors import not_found
 from provisioning.domain.masking import TableRecipe, check_tables, facts
+from provisioning.domain.masking_key import MaskingKey, pseudonym_facts
 from provisioning.intake.engine import disk_refusal, engine, literal, refusal
 from provisioning.intake.masking import anonymity, bring_codes, masked_select, missing_code
 from provisioning.intake.sealed_copy import SealedCopy
@@ -67,7 +68,13 @@ def mask_version(
         with vault.opened({version: {table.file: table.digest for table in tables}}) as opened:
             made, effect = _mask_all(opened[version], tables, recipes, key, writer, incoming)
         keep_codes(settings, recipes)
-        recipe = {"from": version, "project": project, "recipe": facts(recipes), "effect": effect}
+        recipe = {
+            "from": version,
+            "project": project,
+            "recipe": facts(recipes),
+            "effect": effect,
+            **pseudonym_facts(recipes, key),
+        }
         with db.transaction(at) as t:
             number = rows.next_number(t, dataset)
             new = version_id(dataset, number)
@@ -87,7 +94,7 @@ def _mask_all(
     folder: Path,
     tables: Sequence[RegisteredTable],
     recipes: Mapping[str, TableRecipe],
-    key: bytes,
+    key: MaskingKey,
     writer: SealedWriter,
     incoming: Path,
 ) -> tuple[list[RegisteredTable], dict[str, Any]]:
@@ -114,7 +121,7 @@ def _mask_one(
     source: Path,
     table: RegisteredTable,
     recipe: TableRecipe,
-    key: bytes,
+    key: MaskingKey,
     copy: SealedCopy,
 ) -> tuple[RegisteredTable, dict[str, Any]]:
     bring_codes(connection, recipe)
@@ -133,4 +140,5 @@ def _mask_one(
 
 def _evidence(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe without its edges: numbers with fractions have no place in the ledger, their text does."""
-    return {"from": recipe["from"], "recipe": json.dumps(recipe["recipe"], sort_keys=True), "effect": recipe["effect"]}
+    said = {name: recipe[name] for name in ("from", "effect", "pseudonyms") if name in recipe}
+    return {**said, "recipe": json.dumps(recipe["recipe"], sort_keys=True)}

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from installation.settings import Settings
 from provisioning.domain import names
+from provisioning.domain.masking_key import SECRET_BYTES, MaskingKey, read_key
 
-_KEY_BYTES = 32
 
-
-def project_key(settings: Settings, project: str) -> bytes:
+def project_key(settings: Settings, project: str) -> MaskingKey:
     """The project's masking key, made at first use. Raises ValueError when the stored one was cut short."""
     folder = settings.secrets / "masking"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,15 +25,15 @@ def project_key(settings: Settings, project: str) -> bytes:
         pass  # another process made it at the same moment: theirs counts
     finally:
         fresh.unlink(missing_ok=True)
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise ValueError("the project's masking key is damaged: bring it back from the backup")
-    return key
+    try:
+        return read_key(path.read_bytes())
+    except ValueError as broken:
+        raise ValueError("the project's masking key is damaged: bring it back from the backup") from broken
 
 
 def _write_key(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(_KEY_BYTES))
+        file.write(MaskingKey(secrets.token_bytes(SECRET_BYTES)).stored())
         file.flush()
         os.fsync(file.fileno())

@@ -13,6 +13,7 @@ from provisioning.domain.dataset import Column
 from provisioning.domain.errors import RegistrationRefused
 from provisioning.domain.hierarchy import read_codes
 from provisioning.domain.masking import TableRecipe, check, facts, parse
+from provisioning.domain.masking_key import MaskingKey
 from provisioning.intake.masking import bring_codes, masked_select
 from provisioning.service import masking
 from provisioning.store import catalogue as rows
@@ -38,7 +39,9 @@ def masked(values: str, wanted: TableRecipe) -> list[tuple[Any, ...]]:
         columns = [Column(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE t").fetchall()]
         check("people", wanted, columns, "id")
         bring_codes(connection, wanted)
-        return connection.execute(masked_select("t", columns, "id", wanted, bytes(32)) + " ORDER BY id").fetchall()
+        return connection.execute(
+            masked_select("t", columns, "id", wanted, MaskingKey(bytes(32))) + " ORDER BY id"
+        ).fetchall()
 
 
 def test_a_code_becomes_its_value_on_the_level_asked_for() -> None:
