@@ -21,7 +21,7 @@ class Construction(StrEnum):
     """How a value becomes a pseudonym: the first 96 bits of what this names.
 
     ``HMAC``: HMAC-SHA-256(secret, "pseudonym:" || value). ``CHOPPED``: SHA-256(S || value) with S = HMAC-SHA-256(secret,
-    "glovebox pseudonym/2"). The 160 bits that are never shown keep anyone from continuing a digest; see ADR 19.
+    "glovebox pseudonym/2"). The 160 bits that are never shown keep anyone from continuing a digest; see ADR 20.
     """
 
     HMAC = "hmac-sha256"

@@ -52,7 +52,7 @@ def known(domain: str, value: str, key: bytes = KEY) -> str:
 
 
 def pseudonym(value: str, construction: Construction, key: bytes = KEY) -> str:
-    """By hashlib and hmac alone, from ADR 19's words."""
+    """By hashlib and hmac alone, from ADR 20's words."""
     if construction is Construction.HMAC:
         return known("pseudonym", value, key)[:24]
     drawn = hmac.new(key, b"glovebox pseudonym/2", "sha256").digest()
