@@ -1,8 +1,8 @@
 """Reading a version out of the vault inside a real sandbox, beside a plain file bound into a container with the same image and limits.
 
 Both hold the same Parquet file. DuckDB reads all columns, and a plain loop reads from start to end; each again with the plain file's pages
-dropped from memory before. The vault's lie in memory as long as a sandbox holds the version, so that they are never cold. `vault_open_s` is what
-the sandbox that opens a version first waits for it at its start.
+dropped from memory before. The vault's lie in memory as long as a sandbox holds the version, so that they are never cold. `vault_open_s` is
+what the sandbox that opens a version first waits for it at its start.
 """
 
 from __future__ import annotations
