@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 NAME = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/5s-crate/0.4"
@@ -40,7 +41,12 @@ def crate(facts: Mapping[str, Any], members: Mapping[str, bytes], certificate: s
             {"@id": NAME, "@type": "CreativeWork", "conformsTo": _ref(CRATE), "about": _ref("./")},
             _root(facts, files, versions, actions, certificate),
             {"@id": PROFILE, "@type": "Profile", "name": "Five Safes RO-Crate profile"},
-            {"@id": certificate, "@type": "File", "name": "Signed certificate", "encodingFormat": "application/json"},
+            {
+                "@id": _path(certificate),
+                "@type": "File",
+                "name": "Signed certificate",
+                "encodingFormat": "application/json",
+            },
             *files,
             *versions,
             *_code(facts),
@@ -85,7 +91,7 @@ def _root(
         "author": _ref(_person(facts["author"])),
         "sourceOrganization": _ref(_project(facts)),
         "isBasedOn": [_ref(v["@id"]) for v in versions],
-        "hasPart": [*(_ref(f["@id"]) for f in files), _ref(certificate)],
+        "hasPart": [*(_ref(f["@id"]) for f in files), _ref(_path(certificate))],
         "mainEntity": _ref("#query"),
         "mentions": [_ref(a["@id"]) for a in actions],
     }
@@ -94,18 +100,23 @@ def _root(
 def _file(name: str, data: bytes) -> Entity:
     ending = name[name.rfind(".") :].lower() if "." in name else ""
     kind = _TYPES.get(ending, "application/octet-stream")
-    return {"@id": name, "@type": "File", "name": name, "contentSize": str(len(data)), "encodingFormat": kind}
+    return {"@id": _path(name), "@type": "File", "name": name, "contentSize": str(len(data)), "encodingFormat": kind}
 
 
 def _version(version: Mapping[str, Any]) -> Entity:
     name = version["version"]
-    return {"@id": f"#version-{name}", "@type": "Dataset", "name": name, "identifier": f"sha256:{version['sha256']}"}
+    return {
+        "@id": _fragment("version", name),
+        "@type": "Dataset",
+        "name": name,
+        "identifier": f"sha256:{version['sha256']}",
+    }
 
 
 def _code(facts: Mapping[str, Any]) -> list[Entity]:
     return [
         {
-            "@id": f"#code-{check['item']}",
+            "@id": _fragment("code", check["item"]),
             "@type": "SoftwareSourceCode",
             "name": f"Derivation of {check['item']}",
             "programmingLanguage": "SQL",
@@ -126,7 +137,7 @@ def _query(facts: Mapping[str, Any], files: Sequence[Entity]) -> Entity:
         "actionStatus": _DONE,
         "agent": _ref(_person(facts["author"])),
         "instrument": [_ref(code["@id"]) for code in _code(facts)],
-        "object": [_ref(f"#version-{v['version']}") for v in facts["lineage"]],
+        "object": [_ref(_fragment("version", v["version"])) for v in facts["lineage"]],
         "result": [_ref(f["@id"]) for f in files if f["@id"].startswith("data/")],
         "endTime": max(check["checked_at"] for check in facts["checks"]),
     }
@@ -166,8 +177,17 @@ def _ref(identity: str) -> Entity:
 
 
 def _person(name: str) -> str:
-    return f"#person-{name}"
+    return _fragment("person", name)
 
 
 def _project(facts: Mapping[str, Any]) -> str:
-    return f"#project-{facts['project']}"
+    return _fragment("project", facts["project"])
+
+
+def _path(name: str) -> str:
+    """A file of the bundle as the relative reference of RFC 3986 that RO-Crate asks for: ``a b.csv`` is ``a%20b.csv``."""
+    return quote(name)
+
+
+def _fragment(kind: str, name: str) -> str:
+    return f"#{kind}-{quote(name)}"

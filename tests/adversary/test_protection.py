@@ -415,3 +415,19 @@ def test_what_a_condition_leaves_out_does_not_leave_and_the_steward_sees_why(wor
     assert before.sql.endswith('HAVING "n" > 402')
     assert before.suppressed == ()
     assert table(world, let_out(world, (BY_SEX, None))) == {"1": 403, "2": 400}
+
+
+def test_what_a_reviewer_holds_back_neither_leaves_nor_is_paid_for(world: World) -> None:
+    """Nothing of it is in the bundle, by name or by figures, and its budget is not spent; sent again, it is judged with what left."""
+    row = asked(world, (BY_SEX, NOISE), (BY_AGE, NOISE))
+    opinion = Opinion(ReviewVerdict.APPROVE, "One.", {"t2": ReviewVerdict.RETURN}, {"t2": "Why by age?"})
+    row = review(world.gate, STEWARD, row.id, opinion, world.clock(), row.revision)
+    held = prepare(world.gate, row.id, world.clock())
+    assert held is not None
+    out = dict(files(world, release(world.gate, held, world.clock())))
+    assert {n for n in out if n.startswith("data/")} == {"data/t1.csv", "data/t1.parquet"}
+    assert not [n for n, data in out.items() if b'"t2"' in data or b"t2." in data or b"GROUP BY age" in data]
+    assert spent(world) == 0.5
+    again = let_out(world, (BY_AGE, NOISE))
+    assert again.state is State.RELEASED
+    assert spent(world) == 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import signal
 import socket
@@ -9,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from ledger.entry import Entry
 from ledger.verify import verify_log
 from store import clock
 from store import schema as s
+from store.blobs import Blobs
 from store.database import Database
 from tests.integration.opa_server import RunningOpa, running_opa
 from tests.unit.gate.desks import PREFIX
@@ -101,8 +105,9 @@ class Installation:
             self.kill()
         self.database.close()
 
-    def submit(self, sql: str = SAFE) -> dict[str, Any]:
-        body = {"title": "t", "purpose": "p", "context": "c", "items": [{"name": "t1", "sql": sql}]}
+    def submit(self, sql: str = SAFE, *names: str) -> dict[str, Any]:
+        items = [{"name": name, "sql": sql} for name in names or ("t1",)]
+        body = {"title": "t", "purpose": "p", "context": "c", "items": items}
         answer = self.analyst().post("/v1/requests", json=body)
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
@@ -195,6 +200,48 @@ def test_killed_between_approval_and_release_it_is_released_once(gate: Installat
     bundle = gate.desk("ana").get("api/v1/releases/1/download")
     assert bundle.status_code == 200
     assert gate.kinds(name)[-1] == "release.downloaded"
+
+
+def test_killed_between_a_divided_approval_and_release_it_is_divided_and_released_once(gate: Installation) -> None:
+    gate.start()
+    name = gate.submit(SMALL, "kept", "asked")["id"]
+    until(lambda: gate.state(name) == "in_review", "checked")
+    body = {"reason": "The rest is fine.", "items": {"asked": "return"}, "notes": {"asked": "Why?"}}
+    approved = gate.desk("stella").post(f"api/v1/requests/{name}/approve", json=body)
+    gate.kill()
+    assert approved.status_code == 200, approved.text
+    gate.end_leases()
+    gate.start()
+    until(lambda: gate.state(name) == "released", "released")
+    assert [gate.kinds(name).count(k) for k in ("request.divided", "request.released")] == [1, 1]
+    assert gate.state("R-2") == "returned"
+    packed = zipfile.ZipFile(io.BytesIO(gate.desk("ana").get("api/v1/releases/1/download").content))
+    assert {n for n in packed.namelist() if n.endswith(".csv")} == {"data/kept.csv"}
+
+
+def test_a_connection_lost_in_the_middle_of_a_download_is_one_download(gate: Installation) -> None:
+    """Larger than what sockets hold, so that the gate is still writing when its reader is gone."""
+    gate.start()
+    name = gate.submit(SMALL)["id"]
+    until(lambda: gate.state(name) == "in_review", "checked")
+    gate.desk("stella").post(f"api/v1/requests/{name}/approve", json={"reason": "Fine."})
+    until(lambda: gate.state(name) == "released", "released")
+    whole = os.urandom(32 * 1024**2)
+    with gate.database.transaction(clock.now()) as t:
+        t.execute(update(s.release).values(bundle=Blobs(gate.settings.blobs).put(whole)))
+        t.record(Entry("release.grown", "test", {"release": "1"}, {}))
+
+    with gate.desk("ana").stream("GET", "api/v1/releases/1/download") as answer:
+        begun = next(answer.iter_raw(4096))
+    assert 0 < len(begun) < len(whole)
+    assert gate.kinds(name).count("release.downloaded") == 1
+
+    again = gate.desk("ana").get("releases/1/download", headers={"range": f"bytes={len(begun)}-"})
+    assert (again.status_code, again.content == whole) == (200, True)  # whole: no two halves are glued together
+    assert again.headers["x-content-sha256"] == hashlib.sha256(whole).hexdigest()
+    assert gate.kinds(name).count("release.downloaded") == 2
+    assert "broke off" in gate.desk("audrey").get("releases/1/trace").text
+    assert gate.state(name) == "released"
 
 
 def test_opa_stopped_holds_the_request_with_a_reason_and_goes_on_when_it_is_back(

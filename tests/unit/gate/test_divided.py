@@ -158,6 +158,21 @@ def test_a_double_click_divides_once(world: World) -> None:
         assert len(c.execute(select(s.release_request)).all()) == 2
 
 
+def test_a_crash_while_dividing_leaves_nothing_of_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = three(world)
+    before = len(world.entries())
+    with monkeypatch.context() as broken:
+        broken.setattr(requests, "insert_held", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            said(world, row, STELLA, b=RETURN)
+    with world.gate.store.read() as c:
+        assert requests.reviews(c, row.id) == ()
+        assert len(c.execute(select(s.release_request)).all()) == 1
+    assert (world.row(row.id).state, len(world.entries())) == (State.IN_REVIEW, before)
+    assert said(world, row, STELLA, b=RETURN).state is State.APPROVED
+    assert len(world.entries("request.divided")) == 1
+
+
 def test_an_objection_before_it_leaves_returns_the_rest_without_what_went_its_own_way(world: World) -> None:
     row = said(world, three(world), STELLA, b=RETURN)
     opinion = Opinion(RETURN, "Wait.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -106,6 +108,24 @@ def test_everything_the_crate_refers_to_is_in_it() -> None:
     found = entities()
     outside = {r for e in found.values() for r in references(list(e.values()))} - set(found)
     assert {r for r in outside if not r.startswith("https://w3id.org/")} == set()
+
+
+def test_names_with_blanks_and_chinese_characters_are_references_of_rfc_3986() -> None:
+    about = facts()
+    about["checks"][0]["item"] = "按 性别#1%"
+    about["author"] = "安娜"
+    files = {"data/按 性别#1%.csv": b"a\n", "data/plain.csv": b"a\n"}
+    made = crate.crate(about, files, certificate.NAME)
+    found = {e["@id"]: e for e in made["@graph"]}
+    every = set(found) | references(made["@graph"])
+    assert not [i for i in every if not re.fullmatch(r"[A-Za-z0-9:/?#\[\]@!$&'()*+,;=._~%-]+", i)]
+    assert not [i for i in every if i.count("#") > 1]
+    assert {unquote(f["@id"]): f["name"] for f in found.values() if f["@id"].startswith("data/")} == {
+        n: n for n in files
+    }
+    outside = {r for e in found.values() for r in references(list(e.values()))} - set(found)
+    assert {r for r in outside if not r.startswith("https://w3id.org/")} == set()
+    assert found["#query"]["instrument"] == [{"@id": next(i for i in found if i.startswith("#code-"))}]
 
 
 def test_the_crate_is_the_same_bytes_for_the_same_facts() -> None:

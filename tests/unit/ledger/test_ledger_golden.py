@@ -32,6 +32,13 @@ def test_the_kept_release_holds_and_would_be_written_alike() -> None:
     assert str(SIGNER.verifier) == str(KEY)
 
 
+def test_a_release_whose_crate_does_not_encode_names_still_holds() -> None:
+    """Written before the crate's references were percent-encoded."""
+    old = GOLDEN / "release-unencoded.zip"
+    assert certificate.verify_bundle(old, KEY).ok
+    assert ALONE.verify_release(old.read_bytes(), ALONE.PublicKey(str(KEY)))
+
+
 @pytest.mark.parametrize("field", ["statement", "receipt", "signature", "key", "format"])
 def test_the_reference_page_names_every_field(field: str) -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "certificate.md").read_text("utf-8")

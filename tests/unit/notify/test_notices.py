@@ -5,15 +5,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import smtplib
+import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
 from egress_gate.domain.review import ReviewVerdict
@@ -192,6 +201,135 @@ def test_a_mail_says_what_happened_in_two_languages_and_nothing_of_the_data(
     assert "R-1 已放行" in text
     assert f"{LINK}requests/R-1" in text
     assert not [secret for secret in SECRETS if secret in text]
+
+
+class Encrypted(socketserver.StreamRequestHandler):
+    """A mail server that offers STARTTLS, and keeps what it heard before and after."""
+
+    def handle(self) -> None:
+        heard: list[str] = self.server.before  # type: ignore[attr-defined]
+        self.wfile.write(b"220 here\r\n")
+        body: list[str] | None = None
+        while line := self.rfile.readline().decode():
+            heard.append(line)
+            if body is not None:
+                body.append(line)
+                if line == ".\r\n":
+                    body = None
+                    self.wfile.write(b"250 taken\r\n")
+            elif line.startswith("ehlo"):
+                offers = b"AUTH PLAIN" if isinstance(self.connection, ssl.SSLSocket) else self.server.offers  # type: ignore[attr-defined]
+                self.wfile.write(b"250-here\r\n250 " + offers + b"\r\n")
+            elif line.startswith("STARTTLS"):
+                self.wfile.write(b"220 go on\r\n")
+                try:
+                    self._encrypt()
+                except (ssl.SSLError, OSError):
+                    return
+                heard = self.server.after  # type: ignore[attr-defined]
+            elif line.startswith("data"):
+                body = []
+                self.wfile.write(b"354 go on\r\n")
+            elif line.startswith("AUTH"):
+                self.wfile.write(b"235 known\r\n")
+            elif line.startswith("QUIT"):
+                self.wfile.write(b"221 bye\r\n")
+                return
+            else:
+                self.wfile.write(b"250 ok\r\n")
+
+    def _encrypt(self) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server.certificate)  # type: ignore[attr-defined]
+        self.connection = context.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+
+    def finish(self) -> None:
+        self.rfile.close()
+        self.wfile.close()
+        self.connection.close()
+
+
+def certificate_for(host: str, file: Path) -> Path:
+    """A key and a certificate that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(datetime.now(UTC) - timedelta(days=1)).not_valid_after(
+        datetime.now(UTC) + timedelta(days=1)
+    )
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    signed = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(key, SHA256())
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(plain + signed.public_bytes(Encoding.PEM))
+    return file
+
+
+class ToLoopback(smtplib.SMTP):
+    """smtplib, for which every name leads to this machine."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", port), timeout)
+
+
+@dataclass
+class Encrypting:
+    server: socketserver.ThreadingTCPServer
+
+    def mail(self, host: str = "mail.example.org") -> Mail:
+        place = f"{host}:{self.server.server_address[1]}"
+        notify = Notify(mail_server=place, mail_from="desk@example.org", mail_domain="example.org", mail_user="desk")
+        return Mail(notify, LINK, "a password", ToLoopback)
+
+    def heard(self) -> tuple[str, str]:
+        return "".join(self.server.before), "".join(self.server.after)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def encrypting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Encrypting]:
+    """An encrypting server whose certificate this process trusts."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Encrypted) as server:
+        server.before, server.after, server.offers = [], [], b"STARTTLS"  # type: ignore[attr-defined]
+        server.certificate = certificate_for("mail.example.org", tmp_path / "mail.pem")  # type: ignore[attr-defined]
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Encrypting(server)
+        server.shutdown()
+
+
+def secrets_of(text: str) -> list[str]:
+    """What must not be said before the line is encrypted."""
+    return [one for one in ("AUTH", "mail FROM", "rcpt", "R-1", "ana@") if one.lower() in text.lower()]
+
+
+NOTICE = Notice(1, 7, "ana", "refused", "R-1", "liver", None, "2026-11-23T09:00:00.000000Z", None)
+
+
+def test_a_mail_to_another_machine_is_encrypted_before_anything_is_said(encrypting: Encrypting) -> None:
+    encrypting.mail().send(NOTICE)
+    before, after = encrypting.heard()
+    assert secrets_of(before) == []
+    assert "AUTH PLAIN" in after
+    assert f"{LINK}requests/R-1" in after
+
+
+def test_a_mail_server_that_does_not_encrypt_gets_nothing(encrypting: Encrypting) -> None:
+    encrypting.server.offers = b"AUTH PLAIN"  # type: ignore[attr-defined]
+    with pytest.raises(smtplib.SMTPNotSupportedError):
+        encrypting.mail().send(NOTICE)
+    assert [secrets_of(heard) for heard in encrypting.heard()] == [[], []]
+
+
+@pytest.mark.parametrize("case", ["of another name", "that nobody vouches for"])
+def test_a_mail_server_with_a_certificate_gets_nothing(
+    encrypting: Encrypting, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if case == "that nobody vouches for":
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate_for("mail.example.org", tmp_path / "other.pem")))
+    host = "mail.example.org" if case == "that nobody vouches for" else "other.example.org"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        encrypting.mail(host).send(NOTICE)
+    assert [secrets_of(heard) for heard in encrypting.heard()] == [[], []]
 
 
 class Hook(BaseHTTPRequestHandler):
