@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from egress_gate.service import trial
 from egress_gate.service.errors import Malformed
 from egress_gate.service.replay import replay
+from policy_engine import bundle
 from policy_engine.in_process import InProcess
 from tests.unit.gate.desks import PREFIX, make_desk, signed_in
 from tests.unit.gate.factory import World, make_world
+from workbench.cli import app
 
 
 @pytest.fixture
@@ -55,6 +60,29 @@ def test_each_decision_that_would_differ_is_listed(
 def test_an_automatic_level_would_have_released(world: World) -> None:
     report = replay(world.gate.store, world.gate.blobs, trial.engine_with("levels", levels(automatic=True)))
     assert [d.after and d.after.value for d in report.differences] == ["release"]
+
+
+def asked_on_the_command_line(world: World, monkeypatch: pytest.MonkeyPatch, *more: str) -> Result:
+    monkeypatch.setenv("GLOVEBOX_HOME", str(world.settings.home))
+    return CliRunner().invoke(app, ["policy", "replay", "--json", *more])
+
+
+def test_a_folder_of_changed_policies_is_tried_on_the_command_line(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(bundle.POLICIES, tmp_path / "changed")
+    (tmp_path / "changed" / "data" / "levels.json").write_text(levels(approvals=2), "utf-8")
+    same = asked_on_the_command_line(world, monkeypatch)
+    assert (same.exit_code, json.loads(same.stdout)["differences"]) == (0, [])
+    other = asked_on_the_command_line(world, monkeypatch, "--policies", str(tmp_path / "changed"))
+    (found,) = json.loads(other.stdout)["differences"]
+    assert (other.exit_code, found["request"], found["obligations_differ"]) == (1, "R-1", True)
+
+
+def test_a_folder_without_policies_is_not_tried(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = asked_on_the_command_line(world, monkeypatch, "--policies", str(tmp_path))
+    assert said.exit_code != 0
+    assert "No policy was asked" in said.output
 
 
 @pytest.mark.parametrize(
