@@ -305,6 +305,13 @@ item_review = Table(
     Column("verdict", Text, nullable=False),  # approve | return | reject
     Column("reason", Text, nullable=False, server_default=""),
 )
+cell_review = Table(
+    "cell_review",
+    metadata,
+    Column("review", Serial, ForeignKey("review.id"), primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("output", Text, primary_key=True),  # an output of a notebook that this review approves
+)
 held_output = Table(
     "held_output",
     metadata,

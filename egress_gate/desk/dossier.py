@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from egress_gate.desk.changes import Change, changes
 from egress_gate.desk.context import Desk, Visitor
 from egress_gate.desk.explain import Say, sentence
-from egress_gate.desk.notebook import NotebookView, notebook_view, text_view
+from egress_gate.desk.notebook import NotebookView, notebook_page, notebook_view, text_view
 from egress_gate.desk.picture import Bar, Grid, bars, grid
 from egress_gate.desk.reruns import RerunView, rerun_json, rerun_view
 from egress_gate.domain.finding import Finding, Severity, worst
@@ -177,17 +177,16 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         earlier = _earlier(c, versions, release) if evidence else ()
     blind = _is_blind(visitor, row, reviews, is_author)
     shown = tuple(r for r in reviews if _shown(r, row, blind, visitor, is_author))
+    given = [r for r in shown if r.revision == row.revision]
+    with desk.gate.store.read() as c:
+        seen = tuple(
+            _item_view(desk, c, i, checks.get(i.name), earlier, evidence, visitor.voice.text, given) for i in items
+        )
     return RequestView(
         request=row,
         project=found.project,
         versions=versions,
-        items=tuple(
-            replace(
-                _item_view(desk, i, checks.get(i.name), earlier, evidence, visitor.voice.text),
-                rerun=rerun_view(desk, visitor, found, i) if evidence else None,
-            )
-            for i in items
-        ),
+        items=tuple(replace(i, rerun=rerun_view(desk, visitor, found, i.item) if evidence else None) for i in seen),
         decision=decision,
         reviews=shown,
         blind=blind,
@@ -275,7 +274,14 @@ def _earlier(c: Any, versions: tuple[Mapping[str, Any], ...], own: ReleaseRow | 
 
 
 def _item_view(
-    desk: Desk, item: Item, check: CheckRow | None, earlier: tuple[EarlierTable, ...], evidence: bool, say: Say
+    desk: Desk,
+    c: Connection,
+    item: Item,
+    check: CheckRow | None,
+    earlier: tuple[EarlierTable, ...],
+    evidence: bool,
+    say: Say,
+    given: Sequence[ReviewRow],
 ) -> ItemView:
     made = ItemView(
         item=item,
@@ -295,18 +301,18 @@ def _item_view(
         table=table,
         model=_model(desk, check) if item.kind is Kind.REGRESSION else None,
         figure=_figure(desk, item, check) if item.kind is Kind.FIGURE else None,
-        file=_file(desk, item, check) if item.kind not in DERIVED and item.blob else None,
+        file=_file(desk, c, item, check, given) if item.kind not in DERIVED and item.blob else None,
         overlaps=grid(item.name, check.canonical_sql, left) if check.canonical_sql else None,
         inferred=bars(table.audit) if table else (),
     )
 
 
-def _file(desk: Desk, item: Item, check: CheckRow) -> FileView:
+def _file(desk: Desk, c: Connection, item: Item, check: CheckRow, given: Sequence[ReviewRow]) -> FileView:
     data = desk.gate.blobs.read(item.blob or "")
     if is_image(item.name):
         why = tuple(str(f.figures["what"]) for f in check.findings if f.rule == "unreadable" and "what" in f.figures)
         return FileView(len(data), None, None, sent_picture(check) is not None, why)
-    notebook = notebook_view(data) if item.name.lower().endswith(".ipynb") else None
+    notebook = notebook_view(desk, c, check, data, given)
     return FileView(len(data), notebook, None if notebook else text_view(data))
 
 
@@ -365,6 +371,16 @@ def figure_picture(desk: Desk, visitor: Visitor, number: int, item: str) -> byte
     if digest is None:
         raise no_such("figure")
     return desk.gate.blobs.read(digest)
+
+
+def notebook_frame(desk: Desk, visitor: Visitor, number: int, item: str) -> bytes:
+    """The notebook's page, for those who see the evidence. Raises NotFound for everybody else and for what is no notebook."""
+    found = visible(desk.gate, visitor.person, number, desk.clock())
+    with desk.gate.store.read() as c:
+        checks = requests.checks(c, number, found.request.revision)
+    if not sees_evidence(visitor, found):
+        raise no_such("notebook")
+    return notebook_page(desk, next((k for k in checks if k.item == item), None), item)
 
 
 def _table_view(made: Mapping[str, Any]) -> TableView:
@@ -516,6 +532,8 @@ def _item_json(view: ItemView, evidence: bool) -> dict[str, Any]:
         made["declared"] = dict(view.item.declared)
     if view.rerun is not None:
         made["reexecution"] = rerun_json(view.rerun)
+    if view.file is not None and view.file.notebook is not None:
+        made["outputs"] = [o.facts() for o in view.file.notebook.outputs]
     if view.model is not None:
         made["model"] = {
             "summary": dict(view.model.summary),

@@ -55,12 +55,14 @@ class Problem(BaseModel):
 
 class ReviewBody(Strict):
     """`revision` is the one that was read; without it, the current one. `items`: a verdict on single outputs, each return or
-    reject with its own words in `notes`; an approval with such leaves these outputs out. `seen`: the state that was read."""
+    reject with its own words in `notes`; an approval with such leaves these outputs out. `cells`: by notebook, the
+    outputs that may leave with it. `seen`: the state that was read."""
 
     reason: str = Field(max_length=8000)
     revision: int | None = Field(default=None, ge=1, le=10**6)
     items: dict[str, ReviewVerdict] = Field(default_factory=dict, max_length=50)
     notes: dict[str, str] = Field(default_factory=dict, max_length=50)
+    cells: dict[str, list[str]] = Field(default_factory=dict, max_length=50)
     seen: State = State.IN_REVIEW
 
 
@@ -246,7 +248,8 @@ def prometheus_metrics(visitor: SignedIn, desk: TheDesk) -> Response:
 def _review(desk: Desk, visitor: Visitor, name: str, verdict: ReviewVerdict, body: ReviewBody) -> dict[str, Any]:
     number, now = number_of(name), desk.clock()
     revision = body.revision or visible(desk.gate, visitor.person, number, now).request.revision
-    opinion = Opinion(verdict, body.reason, body.items, body.notes if body.items else None)
+    cells = {item: frozenset(found) for item, found in body.cells.items()}
+    opinion = Opinion(verdict, body.reason, body.items, body.notes if body.items else None, cells)
     return line(review(desk.gate, visitor.person, number, opinion, now, revision, body.seen))
 
 

@@ -1,59 +1,82 @@
-"""A notebook as a steward reads it: text, code, printed output and pictures. Nothing in it is markup, nothing in it runs.
+"""A notebook as a steward decides on it: a frame with what nbconvert makes of it, and each output as it would leave.
 
-What a browser would interpret (HTML, SVG, JavaScript, widgets) is named and left out; a picture is shown as the PNG or JPEG it says it
-is, under a policy that loads nothing from elsewhere.
+Nothing in it is markup, nothing in it runs: the frame is sandboxed and under a policy of its own (`render.notebook`).
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MOST_BYTES = 10 * 1024 * 1024
-MOST_CELLS = 300
+from sqlalchemy import Connection
+
+from egress_gate.desk.context import Desk
+from egress_gate.domain.decision import Reason
+from egress_gate.render.notebook import page
+from egress_gate.service.cell_outputs import Offered, ask, evidence, levels_of, said_of
+from egress_gate.service.errors import no_such
+from egress_gate.service.notebooks import sources
+from egress_gate.store.requests import CheckRow, ReviewRow
+from installation.fault import Fault
+
 MOST_TEXT = 20_000
-PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One output: its text, or a picture as a ``data:`` address, or the name of what is left out."""
+class OutputView:
+    """One output as it would leave. ``off``: why it cannot be approved; ``leaves``: with the reviews that the visitor may see."""
 
-    text: str = ""
-    picture: str = ""
-    left_out: str = ""
-    error: bool = False
+    id: str
+    cell: int
+    text: str
+    picture: str
+    kinds: tuple[str, ...]
+    off: tuple[Reason, ...]
+    leaves: bool
+    approved_by: tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class CellView:
-    number: int
-    kind: str  # code | markdown | raw
-    source: str
-    outputs: tuple[Shown, ...] = ()
+    def facts(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "text": self.text,
+            "picture": bool(self.picture),
+            "types": list(self.kinds),
+            "off": [r.code for r in self.off],
+            "leaves": self.leaves,
+        }
 
 
 @dataclass(frozen=True)
 class NotebookView:
-    cells: tuple[CellView, ...]
-    more: int
+    sources: tuple[tuple[str, str], ...]
+    outputs: tuple[OutputView, ...]
 
 
-def notebook_view(data: bytes) -> NotebookView | None:
-    """None for what is no notebook; it is then shown as any other file."""
-    if len(data) > MOST_BYTES:
+def notebook_view(
+    desk: Desk, c: Connection, check: CheckRow, data: bytes, given: Sequence[ReviewRow]
+) -> NotebookView | None:
+    """None for one that could not be read or rendered when it was checked. `given`: the reviews that the visitor may see."""
+    found = evidence(desk.gate, check)
+    if found is None:
         return None
+    said = said_of(c, check.item, given)
     try:
-        raw = json.loads(data)
-        cells = raw["cells"]
-        made = tuple(_cell(n, one) for n, one in enumerate(cells[:MOST_CELLS], 1))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    return NotebookView(made, max(0, len(cells) - MOST_CELLS))
+        verdict = ask(desk.gate, levels_of(c, check), found.outputs, said)
+        off, leaves = verdict.off, verdict.leaves
+    except Fault as away:  # nothing can be ticked while policy does not answer
+        off, leaves = {o.id: (Reason("policy_away", away.what, away.do),) for o in found.outputs}, ()
+    shown = tuple(_shown(desk, o, off.get(o.id, ()), o.id in leaves, said) for o in found.outputs)
+    return NotebookView(sources(data), shown)
+
+
+def notebook_page(desk: Desk, check: CheckRow | None, title: str) -> bytes:
+    """The page inside the frame. Raises NotFound for what is no notebook that was rendered."""
+    found = evidence(desk.gate, check) if check is not None else None
+    if found is None:
+        raise no_such("notebook")
+    return page(desk.gate.blobs.read(found.html), title)
 
 
 def text_view(data: bytes) -> str | None:
@@ -64,47 +87,14 @@ def text_view(data: bytes) -> str | None:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
-    return _cut(text)
-
-
-def _cell(number: int, raw: Mapping[str, Any]) -> CellView:
-    kind = raw.get("cell_type")
-    outputs = raw.get("outputs") or [] if kind == "code" else []
-    shown = tuple(one for output in outputs[:50] for one in _output(output))
-    return CellView(number, kind if kind in ("code", "markdown") else "raw", _cut(_joined(raw.get("source"))), shown)
-
-
-def _output(raw: Mapping[str, Any]) -> list[Shown]:
-    kind = raw.get("output_type")
-    if kind == "stream":
-        return [Shown(_cut(_joined(raw.get("text"))))]
-    if kind == "error":
-        return [Shown(_cut(f"{raw.get('ename', '')}: {raw.get('evalue', '')}"), error=True)]
-    found: Mapping[str, Any] = raw.get("data") or {}
-    made = [Shown(picture=p) for kind in PICTURES if (p := _picture(kind, found.get(kind)))]
-    text = _joined(found.get("text/plain"))
-    if text and not made:
-        made.append(Shown(_cut(text)))
-    left = sorted(k for k in found if k not in PICTURES and k != "text/plain")
-    return [*made, *(Shown(left_out=str(k)[:60]) for k in left)]
-
-
-def _picture(kind: str, data: object) -> str:
-    """A ``data:`` address of a picture that begins as its kind does, else nothing."""
-    try:
-        raw = base64.b64decode("".join(_joined(data).split()), validate=True)
-    except (binascii.Error, ValueError):
-        return ""
-    if not raw.startswith(PICTURES[kind]):
-        return ""
-    return f"data:{kind};base64,{base64.b64encode(raw).decode()}"
-
-
-def _joined(source: object) -> str:
-    if isinstance(source, list):
-        return "".join(str(part) for part in source)
-    return source if isinstance(source, str) else ""
-
-
-def _cut(text: str) -> str:
     return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + "\n…"
+
+
+def _shown(
+    desk: Desk, one: Offered, off: tuple[Reason, ...], leaves: bool, said: Sequence[Mapping[str, Any]]
+) -> OutputView:
+    picture = ""
+    if one.png:
+        picture = "data:image/png;base64," + base64.b64encode(desk.gate.blobs.read(one.png)).decode()
+    approved = tuple(s["reviewer"] for s in said if one.id in s["approved"])
+    return OutputView(one.id, one.cell, one.text, picture, one.kinds, off, leaves, approved)

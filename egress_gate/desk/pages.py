@@ -9,13 +9,14 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from egress_gate.desk.context import SignedIn, TheDesk
-from egress_gate.desk.dossier import figure_picture, request_view, sees_evidence
+from egress_gate.desk.dossier import figure_picture, notebook_frame, request_view, sees_evidence
 from egress_gate.desk.i18n import LANGUAGES
 from egress_gate.desk.json_api import Name, ReleaseId, bundle_response, number_of
 from egress_gate.desk.rendering import render
 from egress_gate.desk.session import LANGUAGE, THEME, safe_next
 from egress_gate.domain.request import State
 from egress_gate.domain.review import ReviewVerdict
+from egress_gate.render.notebook import policy
 from egress_gate.service.converse import say
 from egress_gate.service.delegate import lend, take_back
 from egress_gate.service.deliver import revoke
@@ -36,6 +37,7 @@ Text = Annotated[str, Form(max_length=8000)]
 Short = Annotated[str, Form(max_length=200)]
 ITEM_FIELD = "item:"
 NOTE_FIELD = "note:"
+CELL_FIELD = "cell:"
 
 
 async def item_verdicts(request: Request) -> dict[str, ReviewVerdict]:
@@ -59,6 +61,17 @@ async def item_notes(request: Request) -> dict[str, str]:
     return {n.removeprefix(NOTE_FIELD): str(v)[:8000] for n, v in form.items() if n.startswith(NOTE_FIELD)}
 
 
+async def cell_ticks(request: Request) -> dict[str, frozenset[str]]:
+    """The outputs of each notebook that were ticked, from the form's fields ``cell:NAME``."""
+    form = await request.form()
+    made: dict[str, set[str]] = {}
+    for name, value in form.multi_items():
+        if name.startswith(CELL_FIELD):
+            made.setdefault(name.removeprefix(CELL_FIELD), set()).add(str(value)[:20])
+    return {name: frozenset(found) for name, found in made.items()}
+
+
+CellTicks = Annotated[dict[str, frozenset[str]], Depends(cell_ticks)]
 ItemNotes = Annotated[dict[str, str], Depends(item_notes)]
 ItemVerdicts = Annotated[dict[str, ReviewVerdict], Depends(item_verdicts)]
 
@@ -144,6 +157,16 @@ def figure_image(visitor: SignedIn, desk: TheDesk, name: Name, item: Annotated[s
     return Response(png, media_type="image/png", headers={"cache-control": "no-store", "content-disposition": "inline"})
 
 
+@pages.get("/requests/{name}/notebooks/{item}")
+def notebook_inside(
+    visitor: SignedIn, desk: TheDesk, name: Name, item: Annotated[str, Path(max_length=80)]
+) -> Response:
+    """A notebook inside its frame, under a policy by which nothing in it runs or loads."""
+    inside = notebook_frame(desk, visitor, number_of(name), item)
+    headers = {"cache-control": "no-store", "content-security-policy": policy(), "x-frame-options": "SAMEORIGIN"}
+    return HTMLResponse(inside, headers=headers)
+
+
 @pages.post("/requests/{name}/review")
 def give_review(
     visitor: SignedIn,
@@ -154,9 +177,10 @@ def give_review(
     revision: Annotated[int, Form(ge=1, le=10**6)],
     items: ItemVerdicts,
     notes: ItemNotes,
+    cells: CellTicks,
     seen: Annotated[State, Form()] = State.IN_REVIEW,
 ) -> Response:
-    opinion = Opinion(verdict, reason, items, notes if items else None)
+    opinion = Opinion(verdict, reason, items, notes if items else None, cells)
     review(desk.gate, visitor.person, number_of(name), opinion, desk.clock(), revision, seen)
     return RedirectResponse(f"{desk.prefix}requests/{name}", 303)
 

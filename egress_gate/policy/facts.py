@@ -186,6 +186,17 @@ def rerun_input(
     }
 
 
+def cells_input(
+    levels: Iterable[int], outputs: Iterable[Mapping[str, Any]], reviews: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Outputs of a notebook: their type, length and findings, never what is in them."""
+    return {
+        "classifications": sorted(set(levels)),
+        "outputs": [dict(o) for o in outputs],
+        "reviews": [dict(r) for r in reviews],
+    }
+
+
 def desk_input(person: Person, action: str, at: datetime, **about: Mapping[str, Any]) -> dict[str, Any]:
     """`about` is one of request=, release=, project=, dataset=, sandbox=, or nothing."""
     return {

@@ -169,7 +169,7 @@ class FakeEngine:
 
 
 def _parameters(facts: dict[str, Any]) -> dict[str, Any]:
-    return {"min_contributors": 10, "protect": False, "max_cells": 10_000, "files": ["md", "png", "jpg"]}
+    return {"min_contributors": 10, "protect": False, "max_cells": 10_000, "files": ["md", "png", "jpg", "ipynb"]}
 
 
 def _decision(facts: dict[str, Any]) -> dict[str, Any]:
@@ -220,6 +220,16 @@ def _review(facts: dict[str, Any]) -> dict[str, Any]:
     covered = all(given & set(request["stewards"].get(d, [])) for d in facts["obligations"].get("stewards_of", []))
     complete = allow and len(given) >= needed and covered
     return {"allow": allow, "complete": complete, "reasons": [] if allow else [_reason("not-a-reviewer")]}
+
+
+def _cells(facts: dict[str, Any]) -> dict[str, Any]:
+    approving = [set(r["approved"]) for r in facts["reviews"] if r["verdict"] == "approve"]
+    clean = [o["id"] for o in facts["outputs"] if not o["findings"]]
+    off = [{"id": o["id"], "reasons": [_reason(f) for f in o["findings"]]} for o in facts["outputs"] if o["findings"]]
+    leaves = [name for name in clean if approving and all(name in ticked for ticked in approving)]
+    types = ["picture", "text"]
+    wanted = [{"type": one, "approvals": 1} for one in types]
+    return {"types": types, "approvals": wanted, "off": off, "leaves": leaves}
 
 
 def _open_to(action: str) -> tuple[str, ...]:
@@ -326,6 +336,7 @@ _RULES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "release/review": _review,
     "release/leave": _leave,
     "release/rerun": _rerun,
+    "release/cells": _cells,
     "access/desk": _desk,
     "access/assessment": _assessment,
     "usage/quota": _quota,

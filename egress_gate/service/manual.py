@@ -47,6 +47,11 @@ def _text(data: bytes) -> str | None:
         return None
 
 
+def rows_in(text: str, sources: Sequence[SourceTable]) -> int:
+    """How many records of single people a text seems to hold."""
+    return max(object_rows(text, sources), record_rows(text, sources))
+
+
 def record_rows(text: str, sources: Sequence[SourceTable]) -> int:
     """How many lines look like records: a delimited table that has the privacy unit or half the columns of a source.
 

@@ -15,6 +15,7 @@ from egress_gate.policy.facts import leave_input
 from egress_gate.render.bundle import Part, members_of
 from egress_gate.render.certificate import certificate_facts
 from egress_gate.service import reexecution
+from egress_gate.service.cell_outputs import settled
 from egress_gate.service.check import LostLease
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import lane_of
@@ -83,6 +84,7 @@ def release(gate: Gate, row: RequestRow, at: datetime) -> RequestRow:
     certified: dict[str, Mapping[str, Any]] = {}
     sizes: list[ItemSize] = []
     wanted = {i.name: i for i in items}
+    checks = tuple(settled(gate, row, wanted[check.item], check) for check in checks)
     for check in checks:
         item = wanted[check.item]
         out = lane_of(item.kind).leaving(gate, item, check)

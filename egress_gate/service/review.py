@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -20,6 +21,7 @@ from egress_gate.domain.review import (
 )
 from egress_gate.policy.ask import Permission, permission_from
 from egress_gate.policy.facts import Person, review_input
+from egress_gate.service.cell_outputs import require_approvable
 from egress_gate.service.dividing import hold_back, objections, said_of_items
 from egress_gate.service.errors import Conflict
 from egress_gate.service.gate import Gate
@@ -48,9 +50,10 @@ class Opinion:
     verdict: ReviewVerdict
     reason: str
     items: Mapping[str, ReviewVerdict] = field(default_factory=dict)
-    notes: Mapping[str, str] | None = (
-        None  # by output: its question or reason; None where the whole's reason stands for all
-    )
+    # by output: its question or reason; None where the whole's reason stands for all
+    notes: Mapping[str, str] | None = None
+    # by notebook: its outputs that may leave
+    cells: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def checked(self, names: set[str]) -> Opinion:
         """Raises ReviewRefused when the parts contradict the whole or name an output that is not there."""
@@ -68,7 +71,8 @@ class Opinion:
                 why="Approved means that something of it may leave, and each output was held back.",
                 do="Return or reject the request, or approve one of its outputs.",
             )
-        return Opinion(self.verdict, checked_reason(self.reason), dict(self.items), self._checked_notes())
+        cells = dict(self.cells) if self.verdict is ReviewVerdict.APPROVE else {}
+        return Opinion(self.verdict, checked_reason(self.reason), dict(self.items), self._checked_notes(), cells)
 
     def held(self) -> list[str]:
         """What stays behind when the rest is approved."""
@@ -107,6 +111,7 @@ def review(
             return found.request
         _require_current(found.request, revision, seen)
         said = opinion.checked(names)
+        require_approvable(gate, found.request, said.cells, said.items)
         permission = permission_to_review(gate, person, found, earlier, said.verdict, at, said.held())
         checked_reviewer(person.name, found.request.author, [r.review for r in earlier])
         permission.require(f"{said.verdict.value} this request")
@@ -188,7 +193,10 @@ def _record(
         review_id = requests.insert_review(t, seen.id, seen.revision, made, now)
         requests.insert_item_verdicts(t, review_id, {n: v.value for n, v in said.items.items()}, said.notes or {})
         subject = {"request": seen.name, "project": seen.project}
-        facts = {"revision": seen.revision, "verdict": said.verdict.value, "complete": moves}
+        requests.insert_cell_approvals(t, review_id, said.cells)
+        facts: dict[str, Any] = {"revision": seen.revision, "verdict": said.verdict.value, "complete": moves}
+        if any(said.cells.values()):
+            facts["outputs"] = {name: sorted(found) for name, found in said.cells.items() if found}
         t.record(Entry("review.given", person.name, subject, facts))
         if not moves:
             return seen

@@ -300,6 +300,23 @@ def insert_item_verdicts(t: Transaction, review: int, verdicts: Mapping[str, str
         t.execute(insert(s.item_review), rows)
 
 
+def insert_cell_approvals(t: Transaction, review: int, approved: Mapping[str, Iterable[str]]) -> None:
+    rows = [
+        {"review": review, "item": item, "output": o} for item, found in sorted(approved.items()) for o in sorted(found)
+    ]
+    if rows:
+        t.execute(insert(s.cell_review), rows)
+
+
+def cell_approvals(c: Connection | Transaction, review_ids: Iterable[int]) -> dict[int, dict[str, frozenset[str]]]:
+    """By review and notebook: the outputs that it approves."""
+    table = s.cell_review
+    found: dict[int, dict[str, set[str]]] = {}
+    for row in c.execute(select(table).where(table.c.review.in_(sorted(set(review_ids))))):
+        found.setdefault(row.review, {}).setdefault(row.item, set()).add(row.output)
+    return {r: {item: frozenset(o) for item, o in items.items()} for r, items in found.items()}
+
+
 @dataclass(frozen=True)
 class ItemSaid:
     """What a review says of one output."""

@@ -550,7 +550,10 @@ def test_two_stewards_at_once_have_one_outcome_and_the_second_is_told(site: Site
 def test_a_steward_asks_about_one_output(site: Site, open_as: Opener) -> None:
     page = open_as("stella", f"requests/{site.rich.name}")
     expect(page.get_by_text("Changed since the last revision")).to_be_visible()
-    expect(page.get_by_text("text/html is not shown")).to_be_visible()
+    inside = page.frame_locator("iframe.notebook-frame")
+    expect(inside.get_by_role("heading", name="Angina <script>alert(1)</script>")).to_be_visible()
+    expect(inside.get_by_text("[text/html]")).to_be_visible()
+    page.get_by_label("Cell 2, output 1").check()
     output = page.get_by_role("group", name="This output: t", exact=True)
     output.get_by_text("Ask about it").click()
     output.get_by_label("Question or reason for this output").fill("Why not by age?")

@@ -30,6 +30,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "requests/{name}/revise"): (403, 404, 403, 404, 403, 404, 401),
     ("GET", "requests/{name}/live"): (OK, 404, OK, 404, OK, 404, 302),
     ("GET", "requests/{name}/figures/{item}"): (404, 404, 404, 404, 404, 404, 302),
+    ("GET", "requests/{name}/notebooks/{item}"): (404, 404, 404, 404, 404, 404, 302),
     ("POST", "requests/{name}/review"): (403, 404, 303, 404, 403, 404, 401),
     ("POST", "requests/{name}/rerun"): (404, 404, 404, 404, 404, 404, 401),  # its output is no notebook
     ("POST", "requests/{name}/withdraw"): (303, 404, 403, 404, 403, 404, 401),

@@ -119,6 +119,8 @@ def broken_engine(request: pytest.FixtureRequest, broken_policies: Path, tmp_pat
 
 def plain(answer: Any) -> Any:
     """An answer with its reasons as codes: their words are data of their own."""
+    if isinstance(answer, dict) and "off" in answer:
+        return {**answer, "off": [plain(one) for one in answer["off"]]}
     if isinstance(answer, dict) and "reasons" in answer:
         return {**answer, "reasons": [reason["code"] for reason in answer["reasons"]]}
     return answer

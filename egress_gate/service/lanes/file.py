@@ -12,10 +12,12 @@ from egress_gate.domain.item import Item, picture_name
 from egress_gate.policy.facts import parameters_input
 from egress_gate.render.bundle import Part
 from egress_gate.render.image import ImageRefused, is_image, reencoded
+from egress_gate.render.notebook import NotebookNotShown
+from egress_gate.service.cell_outputs import leaving_notebook, measure
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes.lane import Checked, LaneContext, Leaving, without_assessment
 from egress_gate.service.manual import file_findings
-from egress_gate.service.notebooks import is_notebook, stripped
+from egress_gate.service.notebooks import cells_of, is_notebook, stripped
 from egress_gate.service.ports import SourceTable
 from egress_gate.store.requests import CheckRow
 
@@ -31,7 +33,10 @@ class FileLane:
     def check(self, gate: Gate, item: Item, context: LaneContext, /) -> Checked:
         if is_image(item.name):
             return _picture(gate, item, context)
-        return without_assessment(item, context, file_findings(gate, item, context.sources, context.parameters))
+        found = file_findings(gate, item, context.sources, context.parameters)
+        if is_notebook(item.name) and _opened(item, context.parameters) and not _failed(found):
+            return _notebook(gate, item, context, found)
+        return without_assessment(item, context, found)
 
     def leaving(self, gate: Gate, item: Item, check: CheckRow, /) -> Leaving:
         if is_image(item.name):
@@ -39,7 +44,23 @@ class FileLane:
         data = gate.blobs.read(item.blob or "")
         if not is_notebook(item.name):
             return Leaving((Part(check.item, data),))
-        return Leaving((Part(check.item, stripped(data)),), certified={"outputs": "stripped"})
+        leaving, certified = leaving_notebook(gate, check) or (stripped(data), {"outputs": "stripped"})
+        return Leaving((Part(check.item, leaving),), certified=certified)
+
+
+def _failed(findings: Sequence[Finding]) -> bool:
+    return any(f.severity is Severity.FAIL for f in findings)
+
+
+def _notebook(gate: Gate, item: Item, context: LaneContext, found: tuple[Finding, ...]) -> Checked:
+    """Rendered, and its outputs measured one by one, so that people can look at it and tick what may leave."""
+    try:
+        made = measure(gate, cells_of(gate.blobs.read(item.blob or "")), context.sources)
+    except NotebookNotShown as fault:
+        figures = {"what": fault.why, "do": fault.do, "code": fault.code}
+        return without_assessment(item, context, (*found, Finding("unreadable", Severity.FAIL, 0, figures)))
+    plain = without_assessment(item, context, found)
+    return replace(plain, row=replace(plain.row, assessment=made))
 
 
 def _opened(item: Item, parameters: Mapping[str, Any]) -> bool:
