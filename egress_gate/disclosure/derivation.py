@@ -46,7 +46,9 @@ def parse(sql: str, catalogue: Mapping[str, TableSchema]) -> Derivation:
         )
     unique_names([*(k.name for k in keys), *(a.name for a in aggregates)])
     where_expression = where.this if where is not None else None
-    order, having = order_of(select, keys), read_having(select, keys, aggregates, source)
+    values = [p.unalias() for p in select.expressions if has_aggregate(p.unalias())]
+    order = order_of(select, keys, [a.name for a in aggregates], values)
+    having = read_having(select, keys, aggregates, source)
     return Derivation(source, where_expression, keys, sets, aggregates, order, source.tables(), having)
 
 

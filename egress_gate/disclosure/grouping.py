@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlglot import exp
 
 from egress_gate.disclosure.derived import Key
@@ -72,31 +74,40 @@ def _is_element(node: exp.Expr) -> bool:
     return isinstance(parent, (exp.Group, exp.Rollup, exp.Cube, exp.GroupingSets))
 
 
-def order_of(select: exp.Select, keys: tuple[Key, ...]) -> tuple[str, ...]:
+def order_of(
+    select: exp.Select, keys: tuple[Key, ...], published: Collection[str] = (), values: Collection[exp.Expr] = ()
+) -> tuple[str, ...]:
+    """The keys that ORDER BY names. A published value (by name in ``published``, or as one of ``values``) is read and dropped: a file
+    stands in the order of its keys whatever was asked, so that no place in it tells of a figure. Anything else is refused."""
     ordered = select.args.get("order")
     if ordered is None:
         return ()
     names = {key.name.casefold(): key.name for key in keys}
+    shown = {name.casefold() for name in published}
     result = []
     for one in ordered.expressions:
         found = one.this if isinstance(one, exp.Ordered) else one
-        name = found.name.casefold() if isinstance(found, exp.Column) else ""
-        if (
-            isinstance(found, exp.Literal)
-            and not found.is_string
-            and found.this.isdigit()
-            and 0 < int(found.this) <= len(select.expressions)
-        ):
-            name = (select.expressions[int(found.this) - 1].alias_or_name or "").casefold()
+        name = _ordered_by(found, select)
         same = [key.name for key in keys if key.expression == found]
-        if name not in names and not same:
+        if name in names or same:
+            result.append(names.get(name) or same[0])
+        elif name not in shown and found not in values:
             raise refused(
-                "ORDER BY a value",
-                "The rank of a suppressed cell would tell its size.",
-                "Order by keys; sort the file after its release.",
+                "ORDER BY something that is not published",
+                "The order of the rows would tell of it.",
+                "Order by columns of the SELECT.",
             )
-        result.append(names.get(name) or same[0])
     return tuple(result)
+
+
+def _ordered_by(found: exp.Expr, select: exp.Select) -> str:
+    """The name, in lower case, of the column that an element of ORDER BY means by its name or position; empty for another."""
+    if isinstance(found, exp.Column):
+        return found.name.casefold()
+    whole = isinstance(found, exp.Literal) and not found.is_string and found.this.isdigit()
+    if whole and 0 < int(found.this) <= len(select.expressions):
+        return (select.expressions[int(found.this) - 1].alias_or_name or "").casefold()
+    return ""
 
 
 def _expanded(one: exp.Expr, keys: tuple[Key, ...]) -> list[frozenset[str]]:

@@ -6,6 +6,7 @@ said by the policies, which know the classification's numbers. So a case may try
 
 from __future__ import annotations
 
+import difflib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from egress_gate.disclosure.plan import plan
 from egress_gate.disclosure.rules import Parameters
 from egress_gate.disclosure.tabulation import Tabulation, tabulate
 from egress_gate.domain.finding import Finding, Severity
+from egress_gate.service.earlier import as_they_left
 from egress_gate.service.having import left_out
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.ports import EarlierTable
@@ -38,6 +40,20 @@ DATASET = "case"
 VERSION = "case/1"
 SEARCH_SECONDS = 30.0
 LIMITS = Limits(seconds=600.0, memory=4 * 1024**3, cells=200_000)
+# What a case may say; anything else is a mistake that would change the judgement unseen.
+CASE = ("tables", "classification", "parameters", "protect", "earlier", "sql", "suppressed")
+TABLE = ("path", "unit")
+PARAMETERS = (
+    "min_contributors",
+    "dominance",
+    "p_percent",
+    "group_share_percent",
+    "max_cells",
+    "small_cells_percent",
+    "small_cells_allowed",
+)
+DOMINANCE = ("n", "k", "k_percent")
+EARLIER = ("sql", "suppressed", "rounding_base")
 _FORMATS = {".csv": "csv", ".parquet": "parquet"}
 
 
@@ -81,7 +97,8 @@ def assess_file(path: Path) -> dict[str, Any]:
     )
     decided = time.perf_counter()
     universe = Universe(case.catalogue, case.files, {DATASET: VERSION}, Subprocess(), LIMITS, time.monotonic)
-    audit = joint_audit(derivation, judged, case.earlier, rules, universe)
+    before = as_they_left(case.earlier, universe, rules)
+    audit = before.unclear(joint_audit(derivation, judged, before.tables, rules, universe))
     audited = time.perf_counter()
     verdict = _decide(engine, case, strict, derivation, judged, audit)
     seconds = {
@@ -126,11 +143,15 @@ def read_case(path: Path) -> Case:
         raise _bad("The case file could not be read.", str(broken), "Write it as JSON.") from broken
     if not isinstance(raw, dict) or not isinstance(raw.get("sql"), str):
         raise _bad("The case has no sql.", "A case asks for one table.", 'Add "sql": "SELECT …".')
+    _known("The case", raw, CASE)
     files = _tables(raw.get("tables"), path.parent)
     level = _level(raw.get("classification", "sensitive"))
     given = raw.get("parameters") or {}
     if not isinstance(given, dict):
         raise _bad("The parameters are not an object.", "Each has a name.", 'Write {"min_contributors": 10, …}.')
+    _known("The object parameters", given, PARAMETERS)
+    if isinstance(given.get("dominance"), dict):
+        _known("The object parameters.dominance", given["dominance"], DOMINANCE)
     return Case(
         files=tuple(files),
         catalogue={t.key: t for t in (_schema(f) for f in files)},
@@ -141,6 +162,18 @@ def read_case(path: Path) -> Case:
         sql=raw["sql"],
         suppressed=tuple(_keys(raw)),
     )
+
+
+def _known(where: str, given: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raises JudgementFault for a key that nothing reads: a misspelt rule would be judged by its default."""
+    for key in given:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
+            raise _bad(
+                f"{where} has the key {key}, which nothing reads.",
+                f"It may be misspelt, and the judgement would be another than you mean. There are: {', '.join(names)}.",
+                f"Write {near[0]}." if near else "Take it out.",
+            )
 
 
 def _tables(raw: Any, folder: Path) -> list[TableFile]:
@@ -156,6 +189,7 @@ def _tables(raw: Any, folder: Path) -> list[TableFile]:
             raise _bad(
                 f"The table {name} has no path.", "Its file is not known.", 'Write {"path": "t.csv", "unit": "id"}.'
             )
+        _known(f"The table {name}", one, TABLE)
         place = (folder / one["path"]).resolve()
         if not place.is_file():
             raise _bad(
@@ -234,6 +268,7 @@ def _earlier(number: int, one: Any) -> EarlierTable:
             "It cannot be compared.",
             'Write {"sql": "SELECT …", "suppressed": []}.',
         )
+    _known(f"The earlier release {number}", one, EARLIER)
     base = one.get("rounding_base")
     return EarlierTable(number, number, "", one["sql"], tuple(_keys(one)), None if base is None else int(base))
 

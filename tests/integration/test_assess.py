@@ -131,6 +131,11 @@ def test_an_earlier_release_that_cannot_be_compared_brings_a_person(assess: Judg
         ({"earlier": [{"suppressed": []}]}, "earlier"),
         ({"suppressed": ["x"]}, "suppressed"),
         ({"sql": "SELECT id FROM t"}, "privacy unit"),
+        ({"supressed": []}, "supressed"),
+        ({"tables": {"t": {"path": "t.csv", "unit": "id", "key": "id"}}}, "key"),
+        ({"parameters": {**PARAMETERS, "p_procent": 5}}, "p_procent"),
+        ({"parameters": {**PARAMETERS, "dominance": {"n": 2, "k": 0.9, "share": 1}}}, "share"),
+        ({"earlier": [{"sql": "SELECT count(*) AS n FROM t", "rounding": 5}]}, "rounding"),
     ],
 )
 def test_a_case_that_cannot_be_judged_says_what_is_wrong(assess: Judge, change: dict[str, Any], word: str) -> None:
@@ -298,3 +303,47 @@ def test_having_with_an_earlier_release(assess: Judge) -> None:
     answer = assess(f"{sql} HAVING n >= 10", suppressed=blank, earlier=[totals])
     assert answer["decision"] == "refuse"
     assert [one["collides_with"] for one in answer["audit"]] == [[0]]
+
+
+def test_a_misspelt_key_of_a_case_shows_the_nearest(assess: Judge) -> None:
+    """Ignored, it would have left the cell of one man in an answer that looks judged."""
+    with pytest.raises(Fault) as bad:
+        assess("SELECT sex, count(*) AS n FROM t GROUP BY sex", protekt=True)
+    assert "protekt" in bad.value.what
+    assert bad.value.why
+    assert bad.value.do == "Write protect."
+
+
+def test_what_an_earlier_having_left_out_is_no_excuse_to_tell_it_now(assess: Judge) -> None:
+    """The one man of W was not shown, because of HAVING; his region's total gives him away now, not then."""
+    earlier = [{"sql": "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex HAVING n >= 10"}]
+    answer = assess("SELECT region, count(*) AS n FROM t GROUP BY region", earlier=earlier)
+    assert answer["decision"] == "refuse"
+    assert [(one["interval"], one["collides_with"]) for one in answer["audit"]] == [([1.0, 1.0], [0])]
+    beside = assess("SELECT sex, count(*) AS n FROM t GROUP BY sex HAVING n > 3", earlier=[*earlier])
+    assert beside["decision"] == "refuse"
+
+
+def test_the_absence_of_a_small_row_is_for_a_person_to_weigh(assess: Judge) -> None:
+    """That the row is not there says that it is below ten: whatever the audit makes of the rest, nothing leaves by itself."""
+    earlier = [{"sql": "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex HAVING n >= 10"}]
+    answer = assess("SELECT sex, count(*) AS n FROM t WHERE region <> 'W' GROUP BY sex", earlier=earlier)
+    assert answer["decision"] == "review"
+    assert answer["audit_verdict"] == "not_proven"
+    judged_then = [{**earlier[0], "suppressed": [{"region": "W", "sex": "M"}]}]
+    again = assess("SELECT sex, count(*) AS n FROM t WHERE region <> 'W' GROUP BY sex", earlier=judged_then)
+    assert again["audit_verdict"] == "proven_safe"
+
+
+@pytest.mark.parametrize("order", ["n", "2 DESC", "count(*) DESC", "sex, n", "n, region DESC"])
+def test_the_order_of_the_rows_tells_nothing_of_their_figures(assess: Judge, order: str) -> None:
+    sql = "SELECT region, count(*) AS n, sum(x) AS s FROM t WHERE sex = 'M' GROUP BY region"
+    sql = (
+        sql.replace("SELECT region", "SELECT region, sex").replace("BY region", "BY region, sex")
+        if "sex" in order
+        else sql
+    )
+    plain, asked = assess(sql, protect=True), assess(f"{sql} ORDER BY {order}", protect=True)
+    for name in ("cells", "findings", "decision", "audit"):
+        assert asked[name] == plain[name]
+    assert asked["sql"].partition(" ORDER BY ")[2] in ("", '"sex"', '"region"')

@@ -1,0 +1,68 @@
+"""Earlier releases of a case whose HAVING left rows out that nobody judged then.
+
+In the gate a small cell is hidden before HAVING chooses, so every row that it leaves out may as well have left. A case file may tell
+of releases from elsewhere. There, a row that was left out and breaks a rule was not published, and that it is absent bounds it: it
+is no excuse for a table that gives it away now, and what its absence adds is for a person to weigh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from egress_gate.disclosure.derivation import Derivation, parse
+from egress_gate.disclosure.judge import NOTES, judge
+from egress_gate.disclosure.plan import plan
+from egress_gate.disclosure.rules import Parameters
+from egress_gate.disclosure.tabulation import tabulate
+from egress_gate.domain.finding import Finding, Severity
+from egress_gate.service.having import left_out
+from egress_gate.service.joint import JointAudit, Universe
+from egress_gate.service.ports import EarlierTable
+from installation.fault import Fault
+
+
+@dataclass(frozen=True)
+class Before:
+    """``tables`` with what HAVING left out and a rule would hide among the suppressed; ``bounded``: the releases with such rows."""
+
+    tables: tuple[EarlierTable, ...]
+    bounded: frozenset[int]
+
+    def unclear(self, audit: JointAudit) -> JointAudit:
+        """The audit's answer; what it found safe beside such a release is not proven."""
+        if not self.bounded or audit.verdict != "proven_safe":
+            return audit
+        figures = {"releases": sorted(self.bounded), "reason": "having"}
+        return replace(audit, verdict="not_proven", findings=(Finding("joint_not_proven", Severity.WARN, 0, figures),))
+
+
+def as_they_left(earlier: Sequence[EarlierTable], universe: Universe, rules: Parameters) -> Before:
+    """Measure each release that has a HAVING. One that cannot be read stays as it is: the audit brings a person."""
+    tables, bounded = [], set()
+    for one in earlier:
+        try:
+            read = parse(one.sql, universe.catalogue)
+        except Fault:
+            tables.append(one)
+            continue
+        gone = _unjudged(read, one, universe, rules) if read.having is not None else []
+        if gone:
+            bounded.add(one.release)
+        tables.append(replace(one, suppressed=(*one.suppressed, *gone)))
+    return Before(tuple(tables), frozenset(bounded))
+
+
+def _unjudged(
+    derivation: Derivation, earlier: EarlierTable, universe: Universe, rules: Parameters
+) -> list[dict[str, Any]]:
+    """Keys of the rows that HAVING left out, that were not suppressed anyway, and that break a rule."""
+    used = {t.key for t in derivation.tables}
+    files = [f for f in universe.files if f"{f.dataset}.{f.name}" in used]
+    measured = universe.runner.measure(plan(derivation), files, universe.limits)
+    table = tabulate(derivation, measured.values, measured.statistics)
+    judged = judge(derivation, table, rules, protect=False, left=lambda: 0.0, blank=earlier.suppressed)
+    gone = left_out(derivation, judged.cells)
+    broken = [set(c.rules) - set(NOTES) for c in judged.cells]
+    return [c.cell.published_key for c, out, rule in zip(judged.cells, gone, broken, strict=True) if out and rule]
