@@ -1,4 +1,4 @@
-"""The signed record of one release, and its verification with nothing but the public key.
+"""The signed record of one release, or of what happened to a dataset version; verified with nothing but the public key.
 
 A certificate is canonical JSON: a *statement* (data versions → code → image → checks → policy → reviewers → digest of every
 file), a signed note over the statement's digest, and the *receipt*: the ledger entry that names the statement, with
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger import bundle
+from ledger.dataset_statement import form_of, require_dataset_statement
 from ledger.entry import canonical, decode
 from ledger.errors import CertificateFault, LedgerFault
 from ledger.merkle import leaf_hash, verify_inclusion
@@ -24,6 +25,7 @@ from ledger.statement import STATEMENT, require_statement
 
 ENVELOPE = "glovebox-certificate/1"
 NAME = "certificate.json"
+MAX_CERTIFICATE = 1 << 26
 RECORDED_BY = "request.released"  # the ledger entry's kind
 _FIELDS = {"format", "key", "receipt", "signature", "statement"}
 _RECEIPT = {"body", "checkpoint", "path", "seq"}
@@ -106,9 +108,10 @@ class Verified:
         wrong = [c.message for c in self.checks if not c.ok]
         if wrong:
             return " ".join(wrong)
-        request = (self.statement or {}).get("request", "")
+        said = self.statement or {}
+        about = said.get("request") or said.get("version", "")
         whose = "" if self.key_given else " The key came from the file itself: compare it with the installation's."
-        return f"{request}: every digest, signature and proof holds.{whose}"
+        return f"{about}: every digest, signature and proof holds.{whose}"
 
     def facts(self) -> dict[str, Any]:
         """As JSON."""
@@ -139,14 +142,10 @@ def verify_bytes(data: bytes, verifier: Verifier | None = None) -> Verified:
         envelope = _envelope(members.pop(NAME, b""))
         key = verifier or Verifier.parse(envelope["key"])
     except LedgerFault as fault:
-        said = str(verifier) if verifier else ""
-        return Verified(False, said, verifier is not None, (Check("form", False, f"{fault.what} {fault.why}"),), None)
-    statement = canonical(envelope["statement"])
+        return _unreadable(fault, verifier)
     checks = (
         Check("form", True, f"The file holds {len(members)} files and a certificate, and nothing else."),
-        _check("key", "The certificate names the key it was signed with.", lambda: _same_key(envelope, key)),
-        _check("signature", f"{key.name} signed the statement.", lambda: _signature(envelope, statement, key)),
-        _check("ledger", "The ledger recorded this statement.", lambda: _recorded(envelope, statement, key)),
+        *_sealed(envelope, key, lambda: (RECORDED_BY, "request", envelope["statement"].get("request"))),
         _check("files", "Every file is the one that was signed.", lambda: _files(envelope["statement"], members)),
         _check(
             "record",
@@ -155,6 +154,46 @@ def verify_bytes(data: bytes, verifier: Verifier | None = None) -> Verified:
         ),
     )
     return Verified(all(c.ok for c in checks), str(key), verifier is not None, checks, envelope["statement"])
+
+
+def verify_certificate(data: bytes, verifier: Verifier | None = None) -> Verified:
+    """Check a certificate of registration, masking, twin or destruction. Never raises for what is in it; the key as in `verify_bundle`."""
+    try:
+        if len(data) > MAX_CERTIFICATE:
+            raise _fault("it is larger than a certificate can be")
+        envelope = _envelope(data)
+        key = verifier or Verifier.parse(envelope["key"])
+    except LedgerFault as fault:
+        return _unreadable(fault, verifier)
+    statement = envelope["statement"]
+
+    def due() -> tuple[str, str, Any]:
+        form = form_of(statement)
+        return form.kind, form.noun, statement.get("version")
+
+    checks = (
+        Check("form", True, "The file is a certificate and nothing else."),
+        *_sealed(envelope, key, due),
+        _check("record", "The statement is complete.", lambda: require_dataset_statement(statement)),
+    )
+    return Verified(all(c.ok for c in checks), str(key), verifier is not None, checks, statement)
+
+
+def _unreadable(fault: LedgerFault, verifier: Verifier | None) -> Verified:
+    said = str(verifier) if verifier else ""
+    return Verified(False, said, verifier is not None, (Check("form", False, f"{fault.what} {fault.why}"),), None)
+
+
+def _sealed(
+    envelope: Mapping[str, Any], key: Verifier, due: Callable[[], tuple[str, str, Any]]
+) -> tuple[Check, Check, Check]:
+    """``due``: the kind of the entry that must record the statement, the noun in its subject, and what that noun names."""
+    statement = canonical(envelope["statement"])
+    return (
+        _check("key", "The certificate names the key it was signed with.", lambda: _same_key(envelope, key)),
+        _check("signature", f"{key.name} signed the statement.", lambda: _signature(envelope, statement, key)),
+        _check("ledger", "The ledger recorded this statement.", lambda: _recorded(envelope, statement, key, due())),
+    )
 
 
 def _check(name: str, holds: str, check: Callable[[], None]) -> Check:
@@ -200,7 +239,7 @@ def _signature(envelope: Mapping[str, Any], statement: bytes, key: Verifier) -> 
         raise _fault("another statement was signed")
 
 
-def _recorded(envelope: Mapping[str, Any], statement: bytes, key: Verifier) -> None:
+def _recorded(envelope: Mapping[str, Any], statement: bytes, key: Verifier, due: tuple[str, str, Any]) -> None:
     receipt = envelope["receipt"]
     try:
         body = base64.b64decode(receipt["body"], validate=True)
@@ -213,14 +252,14 @@ def _recorded(envelope: Mapping[str, Any], statement: bytes, key: Verifier) -> N
     head = open_checkpoint(_only_signature(receipt["checkpoint"]), key)
     verify_inclusion(leaf_hash(body), receipt["seq"], head.size, path, head.root)
     recorded = decode(body)
-    request = envelope["statement"].get("request")
+    kind, noun, name = due
     says = (
         recorded.seq,
         recorded.entry.kind,
         recorded.entry.facts.get("certificate"),
-        recorded.entry.subject.get("request"),
+        recorded.entry.subject.get(noun),
     )
-    if says != (receipt["seq"], RECORDED_BY, digest(statement), request):
+    if says != (receipt["seq"], kind, digest(statement), name):
         raise _fault("the ledger entry in it records something else")
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Verify a Glovebox release or an exported ledger, with this one file and Python's standard library, offline.
+"""Verify a Glovebox release, dataset certificate or exported ledger, offline, with this one file and Python's standard library.
 
     python3 glovebox_verify.py RELEASE.zip  --key KEY [--ledger LEDGER.jsonl]
+    python3 glovebox_verify.py CERTIFICATE.json --key KEY [--ledger LEDGER.jsonl]
     python3 glovebox_verify.py LEDGER.jsonl --key KEY [--kept CHECKPOINTS]
 
 KEY is the installation's public key (``name+id+base64``) or a file that holds it. Get it from the installation's people,
@@ -22,6 +23,8 @@ import zlib
 from pathlib import Path
 
 MAX_FILE, MAX_MEMBERS, MAX_LINE, MAX_DEPTH = 1 << 30, 2000, 1 << 18, 32
+MAX_CERTIFICATE = 1 << 26
+CERTIFICATE_BEGINS = b'{"format":'
 
 
 class Wrong(Exception):
@@ -377,7 +380,46 @@ def unpack(data):
 def verify_release(data, key):
     """(statement, key). ``key`` None: the file's own key, which proves it whole but not who signed it."""
     members = unpack(data)
-    envelope = read_json(members.pop("certificate.json", b""))
+    statement, key, receipt, digest = open_certificate(members.pop("certificate.json", b""), key)
+    check_receipt(receipt, digest, "request.released", "request", statement.get("request"), key)
+    check_files(statement.get("files"), members)
+    check_record(statement)
+    return statement, key
+
+
+# Format of the statement: the entry that records it, the noun in its subject, what leads its time and author, further texts.
+DATASETS = {
+    "glovebox-registration/1": ("dataset.registered", "version", "registered", ()),
+    "glovebox-masking/1": ("dataset.masked", "version", "masked", ("from", "project", "recipe")),
+    "glovebox-twin/1": ("dataset.twinned", "twin", "made", ("twin_of",)),
+    "glovebox-destruction/1": ("dataset.destroyed", "version", "destroyed", ("reason",)),
+}
+
+
+def verify_dataset(data, key):
+    """(statement, key, receipt) of a certificate of a dataset version; ``key`` as in `verify_release`."""
+    if len(data) > MAX_CERTIFICATE:
+        raise Wrong("the certificate is larger than one can be")
+    statement, key, receipt, digest = open_certificate(data, key)
+    if statement.get("format") not in DATASETS:
+        raise Wrong("the statement has another format")
+    kind, noun, verb, texts = DATASETS[statement["format"]]
+    check_receipt(receipt, digest, kind, noun, statement.get("version"), key)
+    need_texts(statement, "version", "digest", f"{verb}_at", f"{verb}_by", *texts)
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", statement[f"{verb}_at"]):
+        raise Wrong("its time is malformed")
+    tables = need_rows(statement, "tables")
+    for table in tables:
+        need_texts(table, "name")
+    digests = [statement["digest"], *(table.get("digest", table.get("sha256")) for table in tables)]
+    if not tables or not all(isinstance(d, str) and re.fullmatch("[0-9a-f]{64}", d) for d in digests):
+        raise Wrong("it does not name its tables with their digests")
+    return statement, key, receipt
+
+
+def open_certificate(data, key):
+    """(statement, key, receipt, digest of the statement) of what the key signed."""
+    envelope = read_json(data)
     if not isinstance(envelope, dict) or set(envelope) != {"format", "key", "receipt", "signature", "statement"}:
         raise Wrong("the certificate is not one")
     texts = isinstance(envelope["key"], str) and isinstance(envelope["signature"], str)
@@ -390,10 +432,7 @@ def verify_release(data, key):
     digest = hashlib.sha256(canonical(statement)).hexdigest()
     if open_note(envelope["signature"], key, alone=True) != f"glovebox-certificate/1\n{digest}\n":
         raise Wrong("another statement was signed")
-    check_receipt(envelope["receipt"], digest, statement.get("request"), key)
-    check_files(statement.get("files"), members)
-    check_record(statement)
-    return statement, key
+    return statement, key, envelope["receipt"], digest
 
 
 def look_up(path, key, kept, data, statement):
@@ -412,7 +451,19 @@ def look_up(path, key, kept, data, statement):
     return size, newest, [{"person": e["actor"], "time": e["time"], "entry": e["seq"]} for e in downloads]
 
 
-def check_receipt(receipt, digest, request, key):
+def look_up_version(path, key, kept, statement, receipt):
+    """What a newer export says of the version: its destruction, if any. Raises Wrong unless it extends the certificate's own checkpoint."""
+    destroyed = []
+
+    def look(entry):
+        if entry["kind"] == "dataset.destroyed" and entry["subject"].get("version") == statement["version"]:
+            destroyed.append({"person": entry["actor"], "time": entry["time"], "entry": entry["seq"]})
+
+    size, newest = verify_ledger(path, key, [*kept, receipt["checkpoint"]], look)
+    return size, newest, destroyed
+
+
+def check_receipt(receipt, digest, kind, noun, name, key):
     try:
         body, path, seq = one_base64(receipt["body"]), [bytes.fromhex(h) for h in receipt["path"]], receipt["seq"]
         shaped = set(receipt) == {"body", "checkpoint", "path", "seq"} and type(seq) is int and body is not None
@@ -426,8 +477,8 @@ def check_receipt(receipt, digest, request, key):
     if root_by_path(leaf_hash(body), seq, size, path) != root:
         raise Wrong("the ledger does not hold this entry: the inclusion proof leads elsewhere")
     entry = read_entry(body, seq)
-    said = (entry["kind"], entry["facts"].get("certificate"), entry["subject"].get("request"))
-    if said != ("request.released", digest, request):
+    said = (entry["kind"], entry["facts"].get("certificate"), entry["subject"].get(noun))
+    if said != (kind, digest, name):
         raise Wrong("the ledger entry records something else")
 
 
@@ -510,6 +561,9 @@ def read_key(text):
     return PublicKey(text if text.count("+") >= 2 and "\n" not in text.strip() else Path(text).read_text("utf-8"))
 
 
+OWN_KEY = "BUT this key came from the file itself: compare it with the one the installation's people gave you (--key)."
+
+
 def say_release(statement, key, given):
     yield f"{statement['request']}, revision {statement['revision']}, project {statement['project']}: everything holds."
     yield f"released  {statement['released_at']} for {statement['author']}"
@@ -519,14 +573,43 @@ def say_release(statement, key, given):
     yield from (f"file      {f['name']} sha256:{f['sha256']}" for f in statement["files"])
     yield f"signed by {key.text}"
     if not given:
-        yield "BUT this key came from the file itself: compare it with the one the installation's people gave you (--key)."
+        yield OWN_KEY
+
+
+def say_dataset(statement, key, given):
+    kind, _, verb, texts = DATASETS[statement["format"]]
+    yield f"{statement['version']}, {kind}: everything holds."
+    yield f"done      {statement[verb + '_at']} by {statement[verb + '_by']}"
+    yield from (f"{name:<9} {statement[name]}" for name in texts)
+    yield f"data      sha256:{statement['digest']}"
+    yield from (f"table     {t['name']} sha256:{t.get('digest', t.get('sha256'))}" for t in statement["tables"])
+    yield f"signed by {key.text}"
+    if not given:
+        yield OWN_KEY
+
+
+def answer_dataset(arguments, data, key, kept):
+    statement, used, receipt = verify_dataset(data, key)
+    given = key is not None
+    facts = {"ok": True, "kind": "dataset", "key": used.text, "key_given": given, "statement": statement}
+    lines = list(say_dataset(statement, used, given))
+    if arguments.ledger:
+        size, newest, destroyed = look_up_version(arguments.ledger, used, kept, statement, receipt)
+        facts.update(entries=size, checkpoint=newest, destroyed=destroyed)
+        lines += [f"destroyed by {d['person']} at {d['time']}, entry {d['entry']}" for d in destroyed]
+        lines += [] if destroyed else [f"not destroyed in the ledger's {size} entries"]
+    return facts, lines
 
 
 def answer(arguments):
     """(facts, lines). Raises Wrong and OSError."""
     key, kept = read_key(arguments.key), read_kept(arguments.kept) if arguments.kept else []
     with open(arguments.file, "rb") as file:
-        is_zip = file.read(2) == b"PK"
+        begins = file.read(len(CERTIFICATE_BEGINS))
+        is_zip = begins[:2] == b"PK"
+    if begins == CERTIFICATE_BEGINS:
+        with open(arguments.file, "rb") as file:
+            return answer_dataset(arguments, file.read(MAX_CERTIFICATE + 1), key, kept)
     if is_zip:
         with open(arguments.file, "rb") as file:
             data = file.read(MAX_FILE + 1)
@@ -558,12 +641,15 @@ def shown(text):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description="Verify a Glovebox release (.zip) or an exported ledger (.jsonl), offline."
+        description="Verify a Glovebox release (.zip), certificate (.json) or exported ledger (.jsonl), offline."
     )
     parser.add_argument("file")
     parser.add_argument("--key", help="the installation's public key, or a file that holds it")
     parser.add_argument("--kept", help="a file of checkpoints you kept: the ledger must extend each of them")
-    parser.add_argument("--ledger", help="with a release: a newer exported ledger, to see whether it was revoked")
+    parser.add_argument(
+        "--ledger",
+        help="with a release or certificate: a newer exported ledger, to see whether it was revoked or destroyed",
+    )
     parser.add_argument("--json", action="store_true", help="answer as JSON")
     arguments = parser.parse_args(argv)
     try:

@@ -29,7 +29,7 @@ from provisioning.domain.registration import Registration
 from provisioning.intake.engine import engine
 from provisioning.intake.ingest import Ingested, Mask, ingest
 from provisioning.intake.progress import Progress, told
-from provisioning.service.certificates import PENDING, REGISTERED, certificate_path, write_pending
+from provisioning.service.certificates import REGISTERED, certificate_path, name_pending, write_pending
 from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.catalogue import dataset, datasets, stewards_of, tables_of, version
@@ -81,8 +81,7 @@ def register_dataset(
         keep_codes(settings, wanted.recipes)
         with db.transaction(at) as t:
             new = _register(t, settings, wanted, ingested, delivered, actor)
-        path = certificate_path(settings, "registered", new)
-        path.with_suffix(PENDING).replace(path)
+        name_pending(certificate_path(settings, "registered", new))
         return new
     finally:
         shutil.rmtree(incoming, ignore_errors=True)

@@ -16,12 +16,11 @@ from sqlalchemy import select, update
 from installation.settings import Settings
 from ledger import certificate, keys
 from ledger.entry import Entry, canonical
-from ledger.note import Verifier, open_note
 from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, DESTROYED, parse_version
-from provisioning.domain.errors import ProvisioningFault, RegistrationRefused, not_found
+from provisioning.domain.errors import ProvisioningFault, not_found
 from provisioning.service.catalogue import remove_folder
-from provisioning.service.certificates import PENDING, certificate_path, write_sealed
+from provisioning.service.certificates import KINDS, PENDING, certificate_path, name_pending, write_sealed
 from provisioning.store import catalogue
 from store import schema as s
 from store.database import Database
@@ -67,8 +66,8 @@ def destroy_version(db: Database, settings: Settings, *, version: str, reason: s
             {"reason": said, "digest": found["digest"], "certificate": certificate.digest(statement)},
         )
         path = _certificate(settings, version)
-        pending = write_sealed(path, certificate.seal(statement, signer, t.receipt(t.record(entry))))
-    pending.replace(path)
+        write_sealed(path, certificate.seal(statement, signer, t.receipt(t.record(entry))))
+    name_pending(path)
     folder = settings.datasets / str(found["folder"])
     if folder.exists():
         Vault(settings).erase_key(folder)
@@ -77,14 +76,14 @@ def destroy_version(db: Database, settings: Settings, *, version: str, reason: s
 
 
 def settle_certificates(db: Database, settings: Settings) -> list[Path]:
-    """After a crash: name certificates whose registration or destruction was committed, remove those of one that was not.
+    """After a crash: name certificates of what was committed, remove those of what was not.
 
     Returns the certificates that were named. Run it when neither is under way.
     """
     with db.read() as c:
         versions = c.execute(select(s.dataset_version.c.id, s.dataset_version.c.state)).all()
         settled = {_certificate(settings, row.id) for row in versions if row.state == DESTROYED}
-        settled |= {certificate_path(settings, "registered", row.id) for row in versions}
+        settled |= {certificate_path(settings, kind, row.id) for row in versions for kind in KINDS}
     named = []
     for pending in sorted((settings.home / "certificates").glob(f"*{PENDING}")):
         path = pending.with_suffix(".json")
@@ -94,20 +93,6 @@ def settle_certificates(db: Database, settings: Settings) -> list[Path]:
         else:
             pending.unlink()
     return named
-
-
-def verify_destruction(data: bytes, verifier: Verifier) -> dict[str, Any]:
-    """The statement of a certificate that this key signed. Raises NoteFault or RegistrationRefused when it is not one."""
-    try:
-        envelope = json.loads(data)
-        statement, signature = envelope["statement"], str(envelope["signature"])
-        text = f"{certificate.ENVELOPE}\n{certificate.digest(canonical(statement))}\n"
-        signed = open_note(signature, verifier) == text
-    except (ValueError, KeyError, TypeError) as broken:
-        raise _not_ours("It cannot be read.") from broken
-    if not signed or statement.get("format") != STATEMENT:
-        raise _not_ours("Another statement was signed.")
-    return dict(statement)
 
 
 def _checked(t: Transaction, dataset: str, version: str, actor: str) -> dict[str, Any]:
@@ -174,7 +159,3 @@ def _certificate(settings: Settings, version: str) -> Path:
 
 def _refused(version: str, why: str, do: str) -> DestructionRefused:
     return DestructionRefused(f"{version} was not destroyed.", why=why, do=do)
-
-
-def _not_ours(why: str) -> RegistrationRefused:
-    return RegistrationRefused("This is not a certificate of destruction.", why=why, do="Ask for the original file.")

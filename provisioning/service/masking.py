@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 
 from installation.settings import Settings
-from ledger.entry import Entry
+from ledger import certificate
+from ledger.entry import Entry, canonical
 from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, RegisteredTable, VersionId, digest_of, parse_version, version_id
 from provisioning.domain.errors import not_found
@@ -27,6 +28,13 @@ from provisioning.intake.engine import disk_refusal, engine, literal, refusal
 from provisioning.intake.masking import anonymity, bring_codes, masked_select, missing_code
 from provisioning.intake.sealed_copy import SealedCopy
 from provisioning.service.catalogue import INCOMING, keep_codes, put_in_place
+from provisioning.service.certificates import (
+    MASKED,
+    certificate_path,
+    name_pending,
+    tables_as_facts,
+    write_pending,
+)
 from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.projects import project as find_project
@@ -83,8 +91,22 @@ def mask_version(
             rows.add_version(t, new, dataset, number, digest=digest, folder=new, actor=actor, recipe=text)
             rows.add_tables(t, new, made)
             subject = {"dataset": dataset, "version": new, "project": project}
-            t.record(Entry("dataset.masked", actor, subject, {"digest": digest, **_evidence(recipe)}))
+            statement = {
+                "format": MASKED,
+                "version": new,
+                "masked_at": t.at,
+                "masked_by": actor,
+                "project": project,
+                "digest": digest,
+                "from_digest": source.digest,
+                "tables": tables_as_facts(made),
+                **_evidence(recipe),
+            }
+            said = {"digest": digest, **_evidence(recipe), "certificate": certificate.digest(canonical(statement))}
+            path = certificate_path(settings, "masked", new)
+            write_pending(settings, path, statement, t.receipt(t.record(Entry("dataset.masked", actor, subject, said))))
             put_in_place(incoming / "version", settings.datasets / new)
+        name_pending(path)
         return new
     finally:
         shutil.rmtree(incoming, ignore_errors=True)

@@ -20,7 +20,8 @@ import numpy as np
 from sqlalchemy import Connection, insert, select
 
 from installation.settings import Settings
-from ledger.entry import Entry
+from ledger import certificate
+from ledger.entry import Entry, canonical
 from policy_engine import PolicyEngine
 from provisioning.domain import names
 from provisioning.domain.dataset import (
@@ -38,6 +39,13 @@ from provisioning.domain.twin import TwinTerms, evidence
 from provisioning.intake.engine import disk_refusal, engine, literal, quoted, refusal
 from provisioning.intake.sealed_copy import SealedCopy
 from provisioning.service.catalogue import INCOMING, put_in_place
+from provisioning.service.certificates import (
+    TWINNED,
+    certificate_path,
+    name_pending,
+    tables_as_facts,
+    write_pending,
+)
 from provisioning.store import catalogue as rows
 from provisioning.twin.closeness import report
 from provisioning.twin.mechanisms import OpenDpDraws
@@ -69,7 +77,9 @@ def make_twin(
         with vault.opened({version: {table.file: table.digest for table in tables}}) as opened:
             made, told = _made(opened[version], tables, terms, vault.writer(incoming / "version"), incoming)
         with db.transaction(at) as t:
-            return _register(t, settings, source, version, terms, made, told, incoming / "version", actor)
+            new = _register(t, settings, source, version, terms, made, told, incoming / "version", actor)
+        name_pending(certificate_path(settings, "twinned", new))
+        return new
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
 
@@ -152,7 +162,19 @@ def _register(
     facts = json.dumps({**terms.facts(), "tables": told}, sort_keys=True)
     t.execute(insert(s.dataset_twin).values(version=version, twin=new, facts=facts, made_at=t.at, made_by=actor))
     subject = {"dataset": source.name, "version": version, "twin": new}
-    t.record(Entry("dataset.twinned", actor, subject, {"digest": digest, **evidence(terms.facts())}))
+    statement = {
+        "format": TWINNED,
+        "version": new,
+        "twin_of": version,
+        "made_at": t.at,
+        "made_by": actor,
+        "digest": digest,
+        "tables": tables_as_facts(made),
+        **evidence(terms.facts()),
+    }
+    said = {"digest": digest, **evidence(terms.facts()), "certificate": certificate.digest(canonical(statement))}
+    receipt = t.receipt(t.record(Entry("dataset.twinned", actor, subject, said)))
+    write_pending(settings, certificate_path(settings, "twinned", new), statement, receipt)
     put_in_place(delivered, settings.datasets / new)
     return new
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ledger.verify import LogReader, Report
 
 ledger = typer.Typer(help="The append-only record.", no_args_is_help=True)
+CERTIFICATE_BEGINS = b'{"format":'
 Key = Annotated[Path | None, typer.Option(help="The installation's ledger.pub; by default this installation's own.")]
 
 
@@ -93,19 +94,25 @@ def checkpoint() -> None:
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="A release (zip) or an exported ledger (jsonl).")],
+    file: Annotated[Path, typer.Argument(help="A release (zip), a certificate (json) or an exported ledger (jsonl).")],
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Check a released file or an exported ledger, offline, against the public key."""
+    """Check a released file, a certificate of a dataset version or an exported ledger, offline, against the public key."""
     with console.faults_in_three_parts(as_json):
         settings = installation.load()
-        if file.suffix != ".zip":
-            raise SystemExit(_verify_log(settings, file, key, [], as_json))
-        from ledger.certificate import verify_bundle
-
         _require_file(file)
-        report = verify_bundle(file, _key(settings, key))
+        certified = _is_certificate(file)
+        if file.suffix != ".zip" and not certified:
+            raise SystemExit(_verify_log(settings, file, key, [], as_json))
+        from ledger.certificate import MAX_CERTIFICATE, verify_bundle, verify_certificate
+
+        trusted = _key(settings, key)
+        if certified:
+            with file.open("rb") as opened:
+                report = verify_certificate(opened.read(MAX_CERTIFICATE + 1), trusted)
+        else:
+            report = verify_bundle(file, trusted)
         if as_json:
             console.answer(report.facts())
         else:
@@ -115,6 +122,12 @@ def verify(
                 console.out.print(f"  {console.tick(one.ok)} {one.name}: ", end="")
                 console.out.print(one.message, markup=False)
         raise SystemExit(0 if report.ok else 1)
+
+
+def _is_certificate(file: Path) -> bool:
+    """By its first bytes: a line of a ledger begins otherwise."""
+    with file.open("rb") as opened:
+        return opened.read(len(CERTIFICATE_BEGINS)) == CERTIFICATE_BEGINS
 
 
 def prove(

@@ -115,7 +115,7 @@ def _datasets(settings: Settings) -> tuple[bool, str]:
     database = Database.open(settings)
     removed = catalogue.sweep(database, settings)
     named = destruction.settle_certificates(database, settings)
-    return True, f"{len(removed)} left-overs of registrations removed, {len(named)} certificates of destruction settled"
+    return True, f"{len(removed)} left-overs of registrations removed, {len(named)} certificates settled"
 
 
 def _vault(settings: Settings) -> tuple[bool, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ledger.errors import LedgerFault
+from ledger import certificate
 from provisioning.domain.errors import AccessRefused, GrantRefused, NotFound, ProvisioningFault, RegistrationRefused
 from provisioning.service import catalogue, datasheet, destruction, sessions
 from tests.unit.provisioning.world import DAY, START, World
@@ -20,6 +22,13 @@ def destroy(world: World, version: str = "nafld/1", actor: str = "stella", reaso
 
 def plan(world: World):  # type: ignore[no-untyped-def]
     return sessions.plan_session(world.db, world.engine, world.settings, "ana", ["analysts"], "liver", AT)
+
+
+def statement_of(world: World, path: Path) -> Mapping[str, Any]:
+    found = certificate.verify_certificate(path.read_bytes(), world.db.verifier)
+    assert found.ok, found.message
+    assert found.statement is not None
+    return found.statement
 
 
 def run(world: World) -> None:
@@ -43,7 +52,7 @@ def test_the_certificate_names_what_came_of_it_and_is_signed(world: World) -> No
     world.ready()
     run(world)
     sessions.sandbox_stopped(world.db, "ab12", "Done.", AT)
-    statement = destruction.verify_destruction(destroy(world).read_bytes(), world.db.verifier)
+    statement = statement_of(world, destroy(world))
     assert (statement["version"], statement["destroyed_by"], statement["reason"]) == (
         "nafld/1",
         "stella",
@@ -54,16 +63,6 @@ def test_the_certificate_names_what_came_of_it_and_is_signed(world: World) -> No
     assert statement["tables"][0]["rows"] == 3
     (entry,) = world.entries("dataset.destroyed")
     assert entry["facts"]["digest"] == statement["digest"]
-
-
-def test_an_altered_certificate_is_not_one(world: World) -> None:
-    world.ready()
-    sealed = json.loads(destroy(world).read_bytes())
-    sealed["statement"]["mounts"] = [{"sandbox": "never"}]
-    with pytest.raises((LedgerFault, RegistrationRefused)):
-        destruction.verify_destruction(json.dumps(sealed).encode(), world.db.verifier)
-    with pytest.raises(RegistrationRefused):
-        destruction.verify_destruction(b"{}", world.db.verifier)
 
 
 @pytest.mark.parametrize("actor", ["adam", "ana", "stan"])
@@ -123,7 +122,7 @@ def test_a_crash_right_after_the_commit_loses_no_certificate(world: World, monke
         with pytest.raises(KeyboardInterrupt):
             destroy(world)
     (path,) = destruction.settle_certificates(world.db, world.settings)
-    assert destruction.verify_destruction(path.read_bytes(), world.db.verifier)["version"] == "nafld/1"
+    assert statement_of(world, path)["version"] == "nafld/1"
     assert destruction.settle_certificates(world.db, world.settings) == []
 
 
