@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from egress_gate.domain.finding import for_author
 from egress_gate.domain.request import Party, State, allowed
 from egress_gate.service.gate import Gate
 from egress_gate.service.submit import Caller
@@ -118,7 +119,7 @@ def request_view(gate: Gate, who: Caller, number: int, at: datetime) -> dict[str
                 "kind": i.kind.value,
                 "sql": i.sql,
                 "canonical_sql": checks[i.name].canonical_sql if i.name in checks else None,
-                "findings": [f.public() for f in checks[i.name].findings] if i.name in checks else [],
+                "findings": [f.public() for f in for_author(checks[i.name].findings)] if i.name in checks else [],
             }
             for i in items
         ],

@@ -15,7 +15,8 @@ from egress_gate.desk.explain import Say, sentence
 from egress_gate.desk.notebook import NotebookView, notebook_page, notebook_view, text_view
 from egress_gate.desk.picture import Bar, Grid, bars, grid
 from egress_gate.desk.reruns import RerunView, rerun_json, rerun_view
-from egress_gate.domain.finding import Finding, Severity, worst
+from egress_gate.desk.resemblance import Resemblance, resemblance
+from egress_gate.domain.finding import FOR_STEWARDS, Finding, Severity, for_author, worst
 from egress_gate.domain.item import DERIVED, Item, Kind
 from egress_gate.domain.request import State, Verb, allowed
 from egress_gate.domain.review import ReviewVerdict, parties_of
@@ -24,6 +25,7 @@ from egress_gate.render import regression
 from egress_gate.render.image import is_image
 from egress_gate.render.table import key_text, value_text
 from egress_gate.service.errors import no_such
+from egress_gate.service.manual import texts_of
 from egress_gate.service.ports import EarlierTable
 from egress_gate.service.reading import Dossier, visible
 from egress_gate.service.release import may_leave
@@ -108,6 +110,7 @@ class ItemView:
     model: ModelView | None = None
     figure: FigureView | None = None
     file: FileView | None = None
+    resemblance: Resemblance | None = None
     overlaps: Grid | None = None
     inferred: tuple[Bar, ...] = ()
     rerun: RerunView | None = None  # of a notebook
@@ -286,7 +289,7 @@ def _item_view(
     made = ItemView(
         item=item,
         check=check,
-        findings=check.findings if check else (),
+        findings=(check.findings if evidence else for_author(check.findings)) if check else (),
         table=None,
         meaning=sentence(check.canonical_sql or item.sql, say)
         if check and item.kind in (Kind.TABLE, Kind.FIGURE)
@@ -302,6 +305,7 @@ def _item_view(
         model=_model(desk, check) if item.kind is Kind.REGRESSION else None,
         figure=_figure(desk, item, check) if item.kind is Kind.FIGURE else None,
         file=_file(desk, c, item, check, given) if item.kind not in DERIVED and item.blob else None,
+        resemblance=_resemblance(desk, item, check),
         overlaps=grid(item.name, check.canonical_sql, left) if check.canonical_sql else None,
         inferred=bars(table.audit) if table else (),
     )
@@ -314,6 +318,13 @@ def _file(desk: Desk, c: Connection, item: Item, check: CheckRow, given: Sequenc
         return FileView(len(data), None, None, sent_picture(check) is not None, why)
     notebook = notebook_view(desk, c, check, data, given)
     return FileView(len(data), notebook, None if notebook else text_view(data))
+
+
+def _resemblance(desk: Desk, item: Item, check: CheckRow) -> Resemblance | None:
+    if item.kind in DERIVED or not item.blob or not any(f.rule in FOR_STEWARDS for f in check.findings):
+        return None
+    data = desk.gate.blobs.read(item.blob)
+    return resemblance(check.findings, dict(texts_of(item, data, data.decode("utf-8-sig", "replace"))))
 
 
 def _table(desk: Desk, check: CheckRow) -> TableView | None:

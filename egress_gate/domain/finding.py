@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+# what a scan of a text for the data's values found: an author who saw it could try guesses on the data
+FOR_STEWARDS = frozenset({"scanned", "not_fully_scanned", "record_match", "raw_values", "encoded"})
+
 
 class Severity(StrEnum):
     INFO = "info"
@@ -34,6 +37,11 @@ class Finding:
     def public(self) -> dict[str, Any]:
         """What the analyst may know: the rule and how many cells, no figures, no thresholds."""
         return {"rule": self.rule, "severity": self.severity.value, "cells": self.cells}
+
+
+def for_author(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that whoever asked may know of."""
+    return tuple(f for f in findings if f.rule not in FOR_STEWARDS)
 
 
 def finding_from(facts: Mapping[str, Any]) -> Finding:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from egress_gate.domain.finding import Severity
+from egress_gate.domain.finding import Severity, for_author
 from egress_gate.store.requests import CheckRow, DecisionRow, RequestRow, ReviewRow
 
 
@@ -58,7 +58,7 @@ def _check(check: CheckRow) -> dict[str, Any]:
         "item": check.item,
         "sql": sql,
         "sql_sha256": hashlib.sha256(sql.encode()).hexdigest() if sql else None,
-        "rules": sorted({f.rule for f in check.findings if f.severity is not Severity.INFO}),
+        "rules": sorted({f.rule for f in for_author(check.findings) if f.severity is not Severity.INFO}),
         "evidence": check.assessment,
         "versions": list(check.lineage),
         "audited_against": list(check.audited_against),

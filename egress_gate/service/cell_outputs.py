@@ -36,12 +36,13 @@ from egress_gate.service.notebooks import (
     written,
 )
 from egress_gate.service.ports import SourceTable
+from egress_gate.service.scanning import likeness
 from egress_gate.store import catalogue, requests
 from egress_gate.store.requests import CheckRow, RequestRow, ReviewRow, canonical
 
 MOST_PICTURES = 20
 SHOWN_TEXT = 20_000
-UNREADABLE, RECORDS, HIDDEN = "unreadable", "raw_records", "hidden_characters"
+UNREADABLE, RECORDS, HIDDEN, NOT_SCANNED = "unreadable", "raw_records", "hidden_characters", "not_scanned"
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,17 @@ class Offered:
     png: str | None
     kinds: tuple[str, ...]
     findings: tuple[str, ...]
+    bits: float = 0.0  # how unlikely it is that it resembles the data by chance
 
     def facts(self) -> dict[str, Any]:
         """For policy: no content."""
-        return {"id": self.id, "type": self.kind, "characters": len(self.text), "findings": list(self.findings)}
+        return {
+            "id": self.id,
+            "type": self.kind,
+            "characters": len(self.text),
+            "findings": list(self.findings),
+            "bits": self.bits,
+        }
 
     def stored(self) -> dict[str, Any]:
         return {**vars(self), "kinds": list(self.kinds), "findings": list(self.findings)}
@@ -83,10 +91,13 @@ class CellsVerdict:
     leaves: tuple[str, ...]
 
 
-def measure(gate: Gate, cells: Sequence[Cell], sources: Sequence[SourceTable]) -> str:
-    """The blob of the evidence. Raises NotebookNotShown for a notebook that cannot be rendered, PolicyUnavailable without an engine."""
+def measure(gate: Gate, cells: Sequence[Cell], sources: Sequence[SourceTable], parameters: Mapping[str, Any]) -> str:
+    """The blob of the evidence. Raises NotebookNotShown for a notebook that cannot be rendered, PolicyUnavailable without an engine,
+    RecomputerAway."""
     levels = {t.classification for t in sources}
     types = frozenset(ask(gate, levels, (), ()).types)
+    texts = [(o.id, o.text) for cell in cells for o in cell.outputs if o.kind == TEXT and TEXT in types]
+    alike = likeness(gate, texts, sources, parameters)
     decoded = 0
     offered: list[Offered] = []
     pictures: dict[str, bytes] = {}
@@ -97,7 +108,7 @@ def measure(gate: Gate, cells: Sequence[Cell], sources: Sequence[SourceTable]) -
             png = _picture(output)
             if png is not None:
                 pictures[output.id] = png
-        offered.append(_offered(gate, output, png, sources))
+        offered.append(_offered(gate, output, png, sources, alike))
     html = gate.blobs.put(rendered([_shown(cell, pictures) for cell in cells]))
     # Whoever knows a digest of what is easily guessed knows the thing: a random word makes it unguessable.
     stored = {"html": html, "salt": secrets.token_hex(16), "outputs": [o.stored() for o in offered]}
@@ -218,8 +229,10 @@ def _picture(output: Output) -> bytes | None:
         return None
 
 
-def _offered(gate: Gate, output: Output, png: bytes | None, sources: Sequence[SourceTable]) -> Offered:
-    found = []
+def _offered(
+    gate: Gate, output: Output, png: bytes | None, sources: Sequence[SourceTable], alike: Mapping[str, float] | None
+) -> Offered:
+    found = [] if alike is not None else [NOT_SCANNED]
     if output.kind == OTHER or (output.kind == PICTURE and png is None) or (output.kind == TEXT and not output.text):
         found.append(UNREADABLE)
     if output.text and rows_in(output.text, sources):
@@ -228,7 +241,15 @@ def _offered(gate: Gate, output: Output, png: bytes | None, sources: Sequence[So
         found.append(HIDDEN)
     blob = gate.blobs.put(png) if png is not None else None
     return Offered(
-        output.id, output.cell, output.kind, output.text, output.stream, blob, output.kinds, tuple(sorted(found))
+        output.id,
+        output.cell,
+        output.kind,
+        output.text,
+        output.stream,
+        blob,
+        output.kinds,
+        tuple(sorted(found)),
+        (alike or {}).get(output.id, 0.0),
     )
 
 

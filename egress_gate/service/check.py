@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from egress_gate.domain.decision import VERB_FOR, Verdict, verdict_from
-from egress_gate.domain.finding import Severity
+from egress_gate.domain.finding import Severity, for_author
 from egress_gate.domain.item import TABULAR, Item, Kind
 from egress_gate.domain.protection import Method, chosen_protection
 from egress_gate.domain.request import Party, State, Verb, move
@@ -249,8 +249,8 @@ def _still_held(t: Transaction, row: RequestRow) -> RequestRow:
 
 
 def _item_facts(one: Checked) -> dict[str, Any]:
-    """For the ledger: which rules fired and the digest of the evidence; no figures, no names of cells."""
-    rules = sorted({f.rule for f in one.row.findings if f.severity is not Severity.INFO})
+    """For the ledger: which rules fired that authors may know of, and the digest of the evidence; no figures, no names of cells."""
+    rules = sorted({f.rule for f in for_author(one.row.findings) if f.severity is not Severity.INFO})
     return {
         "evidence": one.row.assessment,
         "lineage": list(one.row.lineage),

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from egress_gate.disclosure.scan.judge import Evidence, Found
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.service.errors import RecomputerAway
 from egress_gate.service.ports import (
@@ -19,6 +20,8 @@ from egress_gate.service.ports import (
     ModelAssessment,
     ModelQuestion,
     Question,
+    ScanAnswer,
+    ScanQuestion,
     SourceTable,
 )
 from installation.fault import Fault
@@ -143,6 +146,19 @@ class FakeRecomputer:
             {},
             implied,
         )
+
+    def scan(self, question: ScanQuestion, /) -> ScanAnswer:
+        """A record of nafld1 is wherever ``person-17`` stands."""
+        if self.away:
+            raise RecomputerAway("The verifier is away.", why="It did not start.", do="It is tried again.")
+        found = tuple(
+            Found("record", where, line, line, ("54", "person-17"), "nafld.nafld1", ("age", "id"), 1, 30.0)
+            for where, text in question.texts
+            for line, words in enumerate(text.splitlines(), 1)
+            if "person-17" in words
+        )
+        evidence = Evidence((), min(1, len(found)), 30.0 if found else 0.0, 0.0, found)
+        return ScanAnswer(evidence, 1.0, 0, sum(len(text.split()) for _, text in question.texts))
 
 
 @dataclass

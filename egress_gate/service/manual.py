@@ -14,28 +14,87 @@ from egress_gate.service.gate import Gate
 from egress_gate.service.notebooks import NotebookUnreadable, is_notebook
 from egress_gate.service.notebooks import sources as cells
 from egress_gate.service.ports import SourceTable
+from egress_gate.service.scanning import scanned
 
 MAX_SCANNED = 20 * 1024 * 1024
 RECORD_LIKE_ROWS = 5
+MODEL_ENDINGS = frozenset(
+    [
+        "pkl",
+        "pickle",
+        "joblib",
+        "onnx",
+        "h5",
+        "hdf5",
+        "keras",
+        "pt",
+        "pth",
+        "ckpt",
+        "skops",
+        "safetensors",
+        "npz",
+        "npy",
+        "rds",
+        "rda",
+        "rdata",
+        "pmml",
+        "mlmodel",
+        "cbm",
+        "ubj",
+        "bst",
+        "model",
+    ]
+)
+MODEL_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x89HDF", b"\x93NUMPY")
+MODEL_FILE = {
+    "code": "model-file",
+    "what": "It is a stored model, and the gate opens none: a model can hold records of what it was trained on, "
+    "and loading it runs its author's code.",
+    "do": "Ask for a regression by its recipe, glovebox.ols, glovebox.logit or glovebox.poisson with a formula and SQL: "
+    "the gate fits it again and writes its coefficients. Of any other model, ask for its figures as tables.",
+}
 
 
 def file_findings(
-    gate: Gate, item: Item, sources: Sequence[SourceTable], parameters: Mapping[str, Any]
+    gate: Gate, item: Item, project: str, sources: Sequence[SourceTable], parameters: Mapping[str, Any]
 ) -> tuple[Finding, ...]:
-    """Always `not_recomputed`; and `raw_records` or `unreadable` when that is what the bytes look like."""
+    """Always `not_recomputed`; `raw_records` or `unreadable` when that is what the bytes look like; and what a scan for the data's values
+    found. A file that policy keeps anyway is not compared with the data. Raises RecomputerAway."""
     found = [Finding("not_recomputed", Severity.WARN)]
     data = gate.blobs.read(item.blob or "")
+    if is_model_file(item.name, data):
+        return (*found, Finding("unreadable", Severity.FAIL, 0, MODEL_FILE))
     text = _text(data)
-    if text is None:
-        return (*found, Finding("unreadable", Severity.FAIL))
     try:
-        texts = [text, *(words for _, words in cells(data))] if is_notebook(item.name) else [text]
+        parts = None if text is None else texts_of(item, data, text)
     except NotebookUnreadable:
+        parts = None
+    if text is None or parts is None:
         return (*found, Finding("unreadable", Severity.FAIL))
-    rows = max([object_rows(text, sources), *(record_rows(one, sources) for one in texts)])
+    rows = max([object_rows(text, sources), *(record_rows(one, sources) for one in (text, *(t for _, t in parts)))])
     if rows:
         found.append(Finding("raw_records", Severity.FAIL, rows, {"rows": rows}))
+    if opened(item, parameters):
+        found += scanned(gate, project, parts, sources, parameters)
     return tuple(found)
+
+
+def texts_of(item: Item, data: bytes, text: str) -> list[tuple[str, str]]:
+    """What is scanned, part by part: of a notebook each cell's source, as only that leaves."""
+    if not is_notebook(item.name):
+        return [("", text)]
+    return [(str(number), words) for number, (_, words) in enumerate(cells(data), 1)]
+
+
+def opened(item: Item, parameters: Mapping[str, Any]) -> bool:
+    """Whether policy lets a person look at files of this ending; nothing looks into any other."""
+    return item.name.casefold().rpartition(".")[2] in parameters.get("files", ())
+
+
+def is_model_file(name: str, data: bytes) -> bool:
+    """A stored model: nobody can read what is in it, and opening some of them runs them."""
+    _, dot, ending = name.casefold().rpartition(".")
+    return (bool(dot) and ending in MODEL_ENDINGS) or data.startswith(MODEL_STARTS)
 
 
 def _text(data: bytes) -> str | None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from egress_gate.disclosure.scan.judge import Evidence
 from egress_gate.domain.finding import Finding
 from egress_gate.domain.protection import SUPPRESS, Protection
 
@@ -182,6 +183,26 @@ class ModelAssessment:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ScanQuestion:
+    """A text to look for the data's values in: by part of the file, with the tables that a sandbox held."""
+
+    texts: tuple[tuple[str, str], ...]
+    sources: tuple[SourceTable, ...]
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ScanAnswer:
+    """``share`` of the text that was looked at, as far as the limits go; ``opaque_bytes``: encoded and not readable."""
+
+    evidence: Evidence
+    share: float
+    opaque_bytes: int
+    tokens: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
 class Recomputer(Protocol):
     """Parses and judges derived tables. Raises a `Fault` for SQL it refuses, `RecomputerAway` when it cannot run."""
 
@@ -203,6 +224,10 @@ class Recomputer(Protocol):
         ...
 
     def refit(self, question: ModelQuestion, /) -> ModelAssessment: ...
+
+    def scan(self, question: ScanQuestion, /) -> ScanAnswer:
+        """Which values and records of the data the text holds; of the data itself nothing comes back."""
+        ...
 
 
 class Notary(Protocol):

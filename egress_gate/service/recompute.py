@@ -15,6 +15,8 @@ from egress_gate.disclosure.privacy import clipped, require_one_row_each
 from egress_gate.disclosure.regression.formula import parse_formula
 from egress_gate.disclosure.regression.rows import parse_rows
 from egress_gate.disclosure.rules import Parameters
+from egress_gate.disclosure.scan.judge import evidence_of
+from egress_gate.disclosure.scan.tokens import scan_of
 from egress_gate.disclosure.tabulation import Tabulation, tabulate
 from egress_gate.domain.finding import Finding, Severity
 from egress_gate.domain.protection import Method, Protection
@@ -24,10 +26,19 @@ from egress_gate.service.having import left_out
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.modelling import Refit, judged_model
 from egress_gate.service.noise import OpenDpMechanism
-from egress_gate.service.ports import Assessment, JudgedCell, ModelAssessment, ModelQuestion, Question, SourceTable
+from egress_gate.service.ports import (
+    Assessment,
+    JudgedCell,
+    ModelAssessment,
+    ModelQuestion,
+    Question,
+    ScanAnswer,
+    ScanQuestion,
+    SourceTable,
+)
 from egress_gate.service.together import protect_request
 from egress_gate.verifier.container import SealedContainer
-from egress_gate.verifier.port import Limits, Measured, Runner, TableFile, VerifierAway
+from egress_gate.verifier.port import Limits, Measured, Runner, ScanPlan, TableFile, VerifierAway
 from installation.settings import Settings
 
 SEARCH_SECONDS = 10.0
@@ -135,6 +146,21 @@ class SealedRecomputer:
             )
         except VerifierAway as away:
             raise RecomputerAway(away.what, why=away.why, do=away.do, private=away.private) from away
+
+    def scan(self, question: ScanQuestion, /) -> ScanAnswer:
+        """Raises RecomputerAway when the verifier could not run, VerifierRefused when it could not finish."""
+        begun = self._clock()
+        read = scan_of(question.texts)
+        rare = int(question.parameters["min_contributors"])
+        plan = ScanPlan(tuple((t.kind, t.value) for t in read.tokens), tuple(read.windows), rare)
+        try:
+            found = self._runner.scan(plan, [_file(t) for t in question.sources], self._limits)
+        except VerifierAway as away:
+            raise RecomputerAway(away.what, why=away.why, do=away.do, private=away.private) from away
+        seen = 1 - int(found["unseen"]) / max(1, len(read.windows))
+        evidence = evidence_of(read, found, rare)
+        seconds = {"scan": self._clock() - begun}
+        return ScanAnswer(evidence, min(read.share, seen), read.opaque_bytes, len(read.tokens), seconds)
 
     def _universe(self, sources: Sequence[SourceTable]) -> Universe:
         files = [_file(t) for t in sources]

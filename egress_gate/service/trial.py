@@ -16,7 +16,7 @@ from egress_gate.service.errors import Malformed
 from policy_engine import bundle
 from policy_engine.in_process import InProcess
 
-FILES = ("levels", "rules", "protection", "regressions")
+FILES = ("levels", "rules", "protection", "regressions", "scans")
 MAX_TEXT = 64 * 1024
 
 

@@ -146,6 +146,19 @@ def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[Earli
     )
 
 
+def released_records(c: Connection | Transaction, project: str) -> int:
+    """How many records of the data stewards let this project take out in texts, as far as the scan knew them."""
+    checked, left = s.item_check, s.release
+    query = (
+        select(checked.c.findings)
+        .join(left, (left.c.request == checked.c.request) & (left.c.revision == checked.c.revision))
+        .join(s.release_request, s.release_request.c.id == left.c.request)
+        .where(s.release_request.c.project == project, checked.c.findings.contains("record_match"))
+    )
+    found = [f for row in c.execute(query) for f in json.loads(row.findings) if f["rule"] == "record_match"]
+    return sum(int(f["figures"].get("records", 0)) for f in found)
+
+
 def release_ids(c: Connection | Transaction, versions: Iterable[str]) -> frozenset[int]:
     table = s.released_table
     query = select(table.c.release).where(table.c.version.in_(sorted(set(versions)))).distinct()

@@ -26,10 +26,12 @@ from egress_gate.verifier.port import (
     PROGRAM,
     REFIT,
     RERUN,
+    SCAN,
     Limits,
     Measured,
     ModelPlan,
     Rerun,
+    ScanPlan,
     TableFile,
     VerifierAway,
     job,
@@ -37,6 +39,7 @@ from egress_gate.verifier.port import (
     read_facts,
     read_rerun,
     refit_job,
+    scan_job,
 )
 from installation.settings import Settings
 
@@ -73,6 +76,10 @@ class SealedContainer:
                 return str(client.images.get(self._settings.sandbox.image).id)
         except (DockerException, RequestException) as away:
             raise _away("The container engine does not answer.", away) from away
+
+    def scan(self, plan: ScanPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
+        inside = _places(tables)
+        return read_facts(*self._run(SCAN, scan_job(plan, tables, limits, inside), tables, inside, limits.seconds))
 
     def _run(
         self,

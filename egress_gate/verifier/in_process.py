@@ -12,15 +12,18 @@ from egress_gate.disclosure.plan import Plan
 from egress_gate.verifier.port import (
     PROGRAM,
     REFIT,
+    SCAN,
     Limits,
     Measured,
     ModelPlan,
+    ScanPlan,
     TableFile,
     VerifierAway,
     job,
     read_answer,
     read_facts,
     refit_job,
+    scan_job,
 )
 
 
@@ -34,6 +37,10 @@ class Subprocess:
     def refit(self, plan: ModelPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
         data = refit_job(plan, tables, limits, [str(t.path) for t in tables])
         return read_facts(*_run(REFIT[0], data, limits.seconds))
+
+    def scan(self, plan: ScanPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
+        data = scan_job(plan, tables, limits, [str(t.path) for t in tables])
+        return read_facts(*_run(SCAN[0], data, limits.seconds))
 
 
 def _run(program: Path, data: bytes, seconds: float) -> tuple[bytes, bytes]:

@@ -15,6 +15,7 @@ from installation.fault import Fault
 PROGRAM = Path(__file__).with_name("execute.py")
 REFIT = tuple(Path(__file__).with_name(f"{name}.py") for name in ("refit", "execute", "influence"))
 RERUN = (Path(__file__).with_name("rerun.py"),)
+SCAN = tuple(Path(__file__).with_name(f"{name}.py") for name in ("scan", "execute"))
 MAX_ANSWER = 64 * 1024 * 1024
 
 
@@ -68,6 +69,15 @@ class ModelPlan:
     others: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ScanPlan:
+    """Tokens (kind and canonical value) and the windows they stand in, to be looked for in tables. ``rare``: values of fewer units."""
+
+    tokens: tuple[tuple[str, str], ...]
+    windows: tuple[tuple[int, ...], ...]
+    rare: int
+
+
 class Runner(Protocol):
     def measure(self, plan: Plan, tables: Sequence[TableFile], limits: Limits) -> Measured:
         """Raises VerifierAway or VerifierRefused."""
@@ -75,6 +85,10 @@ class Runner(Protocol):
 
     def refit(self, plan: ModelPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
         """The facts that `refit.py` measures. Raises VerifierAway or VerifierRefused."""
+        ...
+
+    def scan(self, plan: ScanPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
+        """Which tokens `scan.py` finds in the tables. Raises VerifierAway or VerifierRefused."""
         ...
 
 
@@ -112,6 +126,11 @@ def read_rerun(data: bytes, errors: bytes, image: str, cells: int) -> Rerun:
 def refit_job(plan: ModelPlan, tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) -> bytes:
     """The job as `refit.py` reads it."""
     return json.dumps({**_given(tables, limits, paths), **dataclasses.asdict(plan)}).encode()
+
+
+def scan_job(plan: ScanPlan, tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) -> bytes:
+    """The job as `scan.py` reads it."""
+    return json.dumps({**_given(tables, limits, paths), **dataclasses.asdict(plan)}, ensure_ascii=False).encode()
 
 
 def job(plan: Plan, tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) -> bytes:

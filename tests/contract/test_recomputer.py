@@ -14,7 +14,7 @@ from egress_gate.disclosure.derivation import parse
 from egress_gate.disclosure.plan import Plan, plan
 from egress_gate.verifier.container import SealedContainer
 from egress_gate.verifier.in_process import Subprocess
-from egress_gate.verifier.port import Limits, Runner, TableFile, VerifierAway, VerifierRefused
+from egress_gate.verifier.port import Limits, Runner, ScanPlan, TableFile, VerifierAway, VerifierRefused
 from installation.settings import Settings
 from provisioning.sandbox.hardening import verifier_profile
 from tests.conftest import make_installation
@@ -124,6 +124,30 @@ def test_the_same_plan_gets_the_same_answer(runner: Runner, table: TableFile) ->
     answers = [runner.measure(made, [table], LIMITS) for _ in range(2)]
     assert sorted(answers[0].values) == sorted(answers[1].values)
     assert sorted(map(str, answers[0].statistics[0])) == sorted(map(str, answers[1].statistics[0]))
+
+
+LOOKED_FOR = ScanPlan((("text", "thesecretofpatient17"), ("number", "25.5"), ("number", "31")), ((0, 1, 2),), 10)
+
+
+def test_it_finds_values_of_few_people_and_the_records_they_name(runner: Runner, table: TableFile) -> None:
+    made = runner.scan(LOOKED_FOR, [table], LIMITS)
+    hits = {(token, column): (rows, people) for token, _, column, _, rows, people in made["hits"]}
+    assert hits == {(0, "note"): (10, 1), (1, "pay"): (1, 1), (2, "id"): (10, 1)}
+    assert {tuple(columns) for _, _, columns, *_ in made["patterns"]} == {("note", "pay")}
+    assert (made["rows"], made["unseen"]) == ({"liver.visits": 400}, 0)
+
+
+def test_a_scan_that_finds_nothing_says_nothing_of_the_data(runner: Runner, table: TableFile) -> None:
+    made = runner.scan(ScanPlan((("text", "nobody"), ("number", "777777")), ((0, 1),), 10), [table], LIMITS)
+    assert (made["hits"], made["patterns"]) == ([], [])
+    assert SECRET not in json.dumps(dict(made))
+
+
+def test_a_scan_that_takes_too_long_is_ended(runner: Runner, table: TableFile) -> None:
+    tokens = tuple(("number", str(n)) for n in range(20_000))
+    windows = tuple(tuple(range(n, n + 60)) for n in range(0, 19_000, 10))
+    with pytest.raises(VerifierRefused, match="longer"):
+        runner.scan(ScanPlan(tokens, windows, 10), [table], dataclasses.replace(LIMITS, seconds=0.001))
 
 
 @pytest.mark.docker

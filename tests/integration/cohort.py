@@ -14,9 +14,20 @@ from sqlalchemy import update
 from egress_gate.disclosure.plan import Plan
 from egress_gate.service.ports import SourceTable
 from egress_gate.service.recompute import SealedRecomputer
-from egress_gate.verifier import execute, refit
+from egress_gate.verifier import execute, refit, scan
 from egress_gate.verifier.container import SealedContainer
-from egress_gate.verifier.port import Limits, Measured, ModelPlan, Runner, TableFile, job, read_answer, refit_job
+from egress_gate.verifier.port import (
+    Limits,
+    Measured,
+    ModelPlan,
+    Runner,
+    ScanPlan,
+    TableFile,
+    job,
+    read_answer,
+    refit_job,
+    scan_job,
+)
 from installation.settings import Settings
 from ledger.entry import Entry
 from policy_engine.opa_server import OpaServer
@@ -60,6 +71,9 @@ class SameProcess:
             return dict(json.loads(json.dumps(refit.run(asked))))
         except refit.Refusal as why:
             return {"refused": str(why)}
+
+    def scan(self, plan: ScanPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
+        return dict(scan.run(json.loads(scan_job(plan, tables, limits, [str(t.path) for t in tables]))))
 
 
 def cohort_files(folder: Path) -> list[SourceTable]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from egress_gate.domain.decision import Reason
 from egress_gate.domain.finding import Finding, Severity
@@ -16,7 +15,7 @@ from egress_gate.render.notebook import NotebookNotShown
 from egress_gate.service.cell_outputs import leaving_notebook, measure
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes.lane import Checked, LaneContext, Leaving, without_assessment
-from egress_gate.service.manual import file_findings
+from egress_gate.service.manual import MODEL_FILE, file_findings, is_model_file, opened
 from egress_gate.service.notebooks import cells_of, is_notebook, stripped
 from egress_gate.service.ports import SourceTable
 from egress_gate.store.requests import CheckRow
@@ -26,15 +25,15 @@ class FileLane:
     def refusal(self, gate: Gate, item: Item, sources: Sequence[SourceTable], /) -> Reason | None:
         """A picture that cannot be written anew. One that policy will not let leave is not decoded to find out."""
         if not is_image(item.name):
-            return None
+            return _model_refusal(gate, item)
         answer = gate.engine.query("release/parameters", parameters_input(sources, (item,))).result
-        return _picture_refusal(gate, item) if isinstance(answer, dict) and _opened(item, answer) else None
+        return _picture_refusal(gate, item) if isinstance(answer, dict) and opened(item, answer) else None
 
     def check(self, gate: Gate, item: Item, context: LaneContext, /) -> Checked:
         if is_image(item.name):
             return _picture(gate, item, context)
-        found = file_findings(gate, item, context.sources, context.parameters)
-        if is_notebook(item.name) and _opened(item, context.parameters) and not _failed(found):
+        found = file_findings(gate, item, context.project, context.sources, context.parameters)
+        if is_notebook(item.name) and opened(item, context.parameters) and not _failed(found):
             return _notebook(gate, item, context, found)
         return without_assessment(item, context, found)
 
@@ -55,7 +54,7 @@ def _failed(findings: Sequence[Finding]) -> bool:
 def _notebook(gate: Gate, item: Item, context: LaneContext, found: tuple[Finding, ...]) -> Checked:
     """Rendered, and its outputs measured one by one, so that people can look at it and tick what may leave."""
     try:
-        made = measure(gate, cells_of(gate.blobs.read(item.blob or "")), context.sources)
+        made = measure(gate, cells_of(gate.blobs.read(item.blob or "")), context.sources, context.parameters)
     except NotebookNotShown as fault:
         figures = {"what": fault.why, "do": fault.do, "code": fault.code}
         return without_assessment(item, context, (*found, Finding("unreadable", Severity.FAIL, 0, figures)))
@@ -63,9 +62,10 @@ def _notebook(gate: Gate, item: Item, context: LaneContext, found: tuple[Finding
     return replace(plain, row=replace(plain.row, assessment=made))
 
 
-def _opened(item: Item, parameters: Mapping[str, Any]) -> bool:
-    """Whether policy lets a person look at files of this ending; no decoder meets any other."""
-    return item.name.casefold().rpartition(".")[2] in parameters.get("files", ())
+def _model_refusal(gate: Gate, item: Item) -> Reason | None:
+    if not is_model_file(item.name, gate.blobs.read(item.blob or "")):
+        return None
+    return Reason(MODEL_FILE["code"], f"{item.name}: {MODEL_FILE['what']}", MODEL_FILE["do"])
 
 
 def _picture_refusal(gate: Gate, item: Item) -> Reason | None:
@@ -79,7 +79,7 @@ def _picture_refusal(gate: Gate, item: Item) -> Reason | None:
 def _picture(gate: Gate, item: Item, context: LaneContext) -> Checked:
     """Written anew while it is checked, so that what a person looks at is what leaves."""
     unseen = Finding("not_recomputed", Severity.WARN)
-    if not _opened(item, context.parameters):
+    if not opened(item, context.parameters):
         return without_assessment(item, context, (unseen, Finding("unreadable", Severity.FAIL)))
     try:
         png = reencoded(gate.blobs.read(item.blob or ""))

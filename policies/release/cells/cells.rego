@@ -73,6 +73,7 @@ readable(output) if {
 	is_string(output.type)
 	is_array(output.findings)
 	is_number(output.characters)
+	is_number(output.bits)
 }
 
 # METADATA
@@ -100,6 +101,13 @@ refusals contains {"id": output.id, "code": "output_records"} if {
 	some output in input.outputs
 	"raw_records" in output.findings
 }
+
+refusals contains {"id": output.id, "code": "output_records"} if {
+	some output in input.outputs
+	output.bits >= number.least(record_bits)
+}
+
+record_bits contains data.data.scans[sprintf("%d", [found])].record_bits if some found in input.classifications
 
 # METADATA
 # title: An output can be read

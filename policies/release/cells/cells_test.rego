@@ -3,9 +3,9 @@ package release.cells_test
 import data.release.cells
 import rego.v1
 
-text := {"id": "1.1", "type": "text", "characters": 40, "findings": []}
+text := {"id": "1.1", "type": "text", "characters": 40, "findings": [], "bits": 0}
 
-picture := {"id": "2.1", "type": "picture", "characters": 0, "findings": []}
+picture := {"id": "2.1", "type": "picture", "characters": 0, "findings": [], "bits": 0}
 
 both := {"reviewer": "stella", "verdict": "approve", "approved": ["1.1", "2.1"]}
 
@@ -67,6 +67,12 @@ test_an_output_with_a_finding_cannot_be_approved if {
 	}
 }
 
+test_an_output_that_resembles_records_cannot_be_approved if {
+	found := cells.answer with input as object.union(question, {"outputs": [object.union(text, {"bits": 15})]})
+	found.leaves == []
+	codes(found, "1.1") == {"output_records"}
+}
+
 test_a_long_output_cannot_be_approved if {
 	found := cells.answer with input as object.union(question, {"outputs": [object.union(text, {"characters": 20001})]})
 	found.leaves == []
@@ -85,7 +91,7 @@ test_missing_facts_let_nothing_leave if {
 		found.leaves == []
 		"input_incomplete" in codes(found, "1.1")
 	}
-	every field in ["type", "findings", "characters"] {
+	every field in ["type", "findings", "characters", "bits"] {
 		found := cells.answer with input as object.union(question, {"outputs": [object.remove(text, [field])]})
 		found.leaves == []
 		"input_incomplete" in codes(found, "1.1")
