@@ -202,7 +202,7 @@ def test_a_stewards_day_with_the_keyboard_only(site: Site, open_as: Opener) -> N
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url("**/requests/R-*")
-    expect(page.get_by_text("What would leave")).to_be_visible()
+    expect(page.get_by_text("What would leave", exact=True)).to_be_visible()
     first = page.url.rpartition("/")[2]
     page.keyboard.press("n")
     page.wait_for_url(lambda url: first not in url)

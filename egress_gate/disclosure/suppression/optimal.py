@@ -65,15 +65,17 @@ class Master:
         return Relaxed(y, found.value, reduced, closed=False)
 
     def integer(self, out: Bools, incumbent: Bools, left: SecondsLeft) -> tuple[Bools, float]:
-        """The cheapest 0/1 choice under the cuts so far, without the cells in `out`, and its proven bound."""
+        """The cheapest 0/1 choice under the cuts so far, without the cells in `out`, and its proven bound.
+
+        `incumbent` is the answer when there is none. It is not given to the solver to start from: HiGHS 1.16.0 then called a
+        dearer choice optimal.
+        """
         keep = np.flatnonzero(~out[self.cells] | (self._low > 0))
         model = _integer_model(self._rows(self.cuts)[:, keep], self._cost[keep], self._low[keep])
         remaining = left()
         if remaining <= 0:
             raise OutOfTime
         model.setOptionValue("time_limit", float(min(remaining, 1e30)))
-        start = incumbent[self.cells][keep].astype(float)
-        model.setSolution(len(keep), np.arange(len(keep), dtype=np.int32), start)
         model.run()
         status = model.getModelStatus()
         if status == highspy.HighsModelStatus.kInfeasible:
