@@ -102,6 +102,7 @@ AGGREGATES: dict[type[exp.Expr], str] = {
 NEAREST = {
     "window function": "Group instead: SELECT key, count(*) FROM table GROUP BY key.",
     "subquery": "Write it as WITH name AS (SELECT columns FROM table WHERE …), without aggregates, and aggregate once at the end.",
+    "star": "Write * or table.* alone, or name the columns you need.",
     "LIMIT": "Leave LIMIT out: the table is as long as it has groups.",
     "HAVING": "Compare columns of the SELECT with constants: =, <>, <, <=, >, >=, BETWEEN, IN, IS NULL, with AND, OR and NOT.",
     "function": "Allowed: count, count(DISTINCT …), sum, avg, min, max, stddev, median, quantile_cont, corr; CASE, CAST, round, floor, "

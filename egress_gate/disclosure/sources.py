@@ -6,7 +6,7 @@ have. A subquery is written anew with those hidden columns added, so that contri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -96,6 +96,19 @@ class RowSource:
     def _shared(self, name: str, found: list[Relation]) -> bool:
         used = {i.name.casefold() for join in self.joins for i in join.args.get("using") or []}
         return name in used
+
+    def every_column(self, alias: str = "") -> Iterator[exp.Column]:
+        """What ``*`` stands for, or ``alias.*``: each column that people can name, those of USING once. Raises UnknownTable."""
+        shown = [r for r in self.relations if not alias or r.alias.casefold() == alias.casefold()]
+        if not shown:
+            named = ", ".join(r.alias for r in self.relations)
+            raise UnknownTable(f"There is no {alias} in this FROM.", why="* needs its name.", do=f"There are: {named}.")
+        given: set[str] = set()
+        for relation, name in ((r, name) for r in shown for name in r.columns):
+            folded = name.casefold()
+            if not name.startswith("__") and not (folded in given and self._shared(folded, shown)):
+                given.add(folded)
+                yield exp.column(name, table=relation.alias, quoted=True)
 
     def tainted(self, column: exp.Column) -> bool:
         """Whether the column carries a privacy unit. Raises UnknownColumn."""
@@ -233,14 +246,18 @@ def _projection(
         check_row_expression(query.args["where"].this, inner, "WHERE")
     made, columns, unit_names = exp.Select(), {}, set()
     origins: dict[str, str | None] = {}
-    for projected in query.expressions:
+    for projected in _without_stars(query.expressions, inner):
         expression = projected.unalias()
         name = projected.alias_or_name
-        if isinstance(expression, exp.Star) or isinstance(getattr(expression, "this", None), exp.Star):
-            raise refused("* inside a subquery", "Every column must be named.", "Name the columns you need.")
         if not name or name.startswith("__"):
             raise refused(
                 "a column without a name in a subquery", "It could not be referred to.", "Give it a name with AS."
+            )
+        if name.casefold() in {one.casefold() for one in columns}:
+            raise refused(
+                f"a subquery with two columns called {name}",
+                "Which of them a later part means could not be told.",
+                "Give each its own name with AS.",
             )
         is_unit = inner.is_unit(expression)
         if not is_unit:
@@ -260,6 +277,19 @@ def _projection(
     made = inner.into(made)
     expression, shown = (_named(exp.Subquery(this=one), alias) for one in (made, plain))
     return Relation(alias, columns, tuple(hidden), frozenset(unit_names), inner.tables(), expression, shown, origins)
+
+
+def _without_stars(projections: Sequence[exp.Expr], inner: RowSource) -> Iterator[exp.Expr]:
+    """What a subquery chooses, with ``*`` and ``table.*`` written out. Raises DerivationRefused, UnknownTable."""
+    for projected in projections:
+        star = projected.this if isinstance(projected, exp.Column) else projected
+        if not isinstance(star, exp.Star):
+            yield projected
+            continue
+        wanted = projected.table if isinstance(projected, exp.Column) else ""
+        if any(star.args.values()) or (isinstance(projected, exp.Column) and projected.args.get("db")):
+            raise refused("* with exceptions", "It is not part of the grammar that the gate can judge.", NEAREST["star"])
+        yield from inner.every_column(wanted)
 
 
 def _origin(expression: exp.Expr, inner: RowSource) -> str | None:

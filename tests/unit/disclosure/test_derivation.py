@@ -7,6 +7,7 @@ import pytest
 from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.derivation import Derivation, parse
 from egress_gate.disclosure.errors import SqlSyntax, UnknownColumn, UnknownTable
+from egress_gate.disclosure.flatten import flatten
 from egress_gate.disclosure.plan import plan
 
 PEOPLE = TableSchema("d", "people", {"id": "BIGINT", "sex": "VARCHAR", "age": "INTEGER", "pay": "DOUBLE"}, "id")
@@ -47,6 +48,30 @@ def test_a_position_is_written_anew_as_a_name() -> None:
     assert [key.name for key in made.keys] == ["decade"]
     assert "GROUP BY 1" not in made.canonical_sql()
     assert made.canonical_sql() == parse(made.canonical_sql(), CATALOGUE).canonical_sql()
+
+
+@pytest.mark.parametrize(
+    ("inner", "columns"),
+    [
+        ("SELECT * FROM people", ["id", "sex", "age", "pay"]),
+        ("SELECT *, age // 10 AS decade FROM people", ["id", "sex", "age", "pay", "decade"]),
+        ("SELECT v.*, age FROM people p JOIN d.visits v ON p.id = v.id", ["id", "kind", "sex", "age"]),
+        ("SELECT * FROM people JOIN e.visits USING (id)", ["id", "sex", "age", "pay"]),
+        ("SELECT * FROM (SELECT * FROM people) AS p", ["id", "sex", "age", "pay"]),
+    ],
+)
+def test_a_star_in_a_subquery_is_written_out(inner: str, columns: list[str]) -> None:
+    made = parse(f"WITH s AS ({inner}) SELECT count(*) AS n FROM s", CATALOGUE)
+    (relation,) = made.source.relations
+    assert list(relation.columns) == columns
+    assert relation.unit_names == {"id"}
+    assert "*" not in made.canonical_sql().replace("COUNT(*)", "")
+
+
+def test_a_star_counts_the_same_people_as_its_columns() -> None:
+    text = "WITH s AS (SELECT {} FROM people WHERE age > 17) SELECT sex, count(*) AS n FROM s GROUP BY sex"
+    star, named = (flatten(parse(text.format(what), CATALOGUE)) for what in ("*", "id, sex, age, pay"))
+    assert (star.universe, star.unit, star.where, star.keys) == (named.universe, named.unit, named.where, named.keys)
 
 
 def test_a_join_on_the_unit_makes_one_kind_of_people() -> None:
