@@ -244,7 +244,8 @@ def _projection(
     inner = read_source(query, catalogue, named)
     if query.args.get("where"):
         check_row_expression(query.args["where"].this, inner, "WHERE")
-    made, columns, unit_names = exp.Select(), {}, set()
+    made, unit_names = exp.Select(), set()
+    columns: dict[str, bool] = {}
     origins: dict[str, str | None] = {}
     for projected in _without_stars(query.expressions, inner):
         expression = projected.unalias()
@@ -288,7 +289,9 @@ def _without_stars(projections: Sequence[exp.Expr], inner: RowSource) -> Iterato
             continue
         wanted = projected.table if isinstance(projected, exp.Column) else ""
         if any(star.args.values()) or (isinstance(projected, exp.Column) and projected.args.get("db")):
-            raise refused("* with exceptions", "It is not part of the grammar that the gate can judge.", NEAREST["star"])
+            raise refused(
+                "* with exceptions", "It is not part of the grammar that the gate can judge.", NEAREST["star"]
+            )
         yield from inner.every_column(wanted)
 
 

@@ -53,12 +53,12 @@ def test_what_the_page_calls_refused_is_refused_with_something_to_do(sql: str) -
 
 
 def test_every_function_that_is_allowed_for_a_row_is_on_the_page() -> None:
-    functions = [t for t in allowed.ROW_EXPRESSIONS if hasattr(t, "sql_names") and t.__name__ not in ("And", "Or", "If")]
+    functions = [
+        t for t in allowed.ROW_EXPRESSIONS if hasattr(t, "sql_names") and t.__name__ not in ("And", "Or", "If")
+    ]
     (row,) = (line for line in TEXT.splitlines() if line.startswith("| Keys, WHERE, FILTER"))
     other = {"trycast": "cast", "timestamptrunc": "date_trunc", "datetrunc": "date_trunc"}
-    missing = [
-        t.__name__ for t in functions if other.get(t.__name__.lower(), t.__name__.lower()) not in row.casefold()
-    ]
+    missing = [t.__name__ for t in functions if other.get(t.__name__.lower(), t.__name__.lower()) not in row.casefold()]
     assert missing == []
 
 
