@@ -74,6 +74,7 @@ class Settings:
     ``vault_master``: where the key lies that wraps the datasets' keys: ``file``, ``pkcs11:…`` or ``command:/path``.
     ``metrics_people``: whether the metrics carry the names of people as labels.
     ``vault_place``: a folder on a tmpfs where opened data lies (default: one in /dev/shm).
+    ``upload_bytes``: the largest file that an administrator may send through a browser; 0 for none.
     """
 
     home: Path
@@ -86,6 +87,7 @@ class Settings:
     vault_master: str = "file"
     vault_place: str = ""
     metrics_people: bool = False
+    upload_bytes: int = 4 * 1024**3
     authenticator: str = "local"
     oidc: Mapping[str, Any] = field(default_factory=dict)
     ports: Ports = Ports()
@@ -197,6 +199,7 @@ def _checked(settings: Settings, path: Path) -> Settings:
             settings.sandbox.memory, settings.sandbox.cpus, settings.sandbox.pids, settings.sandbox.home_bytes
         )
         <= 0,
+        "upload_bytes must not be negative": settings.upload_bytes < 0,
         "notify.mail_server needs notify.mail_from, an address": bool(settings.notify.mail_server)
         and "@" not in settings.notify.mail_from,
         "notify.webhook must be https, or http to this machine": not _safe_webhook(settings.notify.webhook),

@@ -31,6 +31,7 @@ from egress_gate.desk.sandbox_pages import sandboxes
 from egress_gate.desk.security import Bucket, Guard
 from egress_gate.desk.session import SESSION
 from egress_gate.desk.signing_in import doorway
+from egress_gate.desk.upload_api import body_limit, uploads
 from egress_gate.service.errors import SignedOut
 from installation.fault import Fault
 
@@ -57,6 +58,7 @@ def build_desk(desk: Desk) -> FastAPI:
         pages,
         admin,
         bringing,
+        uploads,
         people,
         audit,
         policy,
@@ -69,7 +71,7 @@ def build_desk(desk: Desk) -> FastAPI:
     app.mount(f"{base}/static", StaticFiles(directory=STATIC), name="static")
     for kind in (Fault, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
-    app.add_middleware(Guard, limit=lambda _: MAX_BODY, bucket=Bucket(rate=20, burst=200), sender=_sender)
+    app.add_middleware(Guard, limit=body_limit(base, MAX_BODY), bucket=Bucket(rate=20, burst=200), sender=_sender)
     return app
 
 

@@ -21,6 +21,7 @@ from egress_gate.service.gate import Gate
 from egress_gate.service.hands import Provisioning, no_provisioning
 from egress_gate.service.intake import Intake, no_intake
 
+MOST_FIELDS = 10_000
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
 
@@ -113,7 +114,8 @@ async def _require_own_form(request: Request, session: Session) -> None:
     if sent is None and request.headers.get("content-type", "").startswith(
         ("application/x-www-form-urlencoded", "multipart/form-data")
     ):
-        field = (await request.form()).get("csrf")
+        async with request.form(max_fields=MOST_FIELDS) as form:
+            field = form.get("csrf")
         sent = field if isinstance(field, str) else None
     if not sent or not session.owns(sent):
         raise forged()

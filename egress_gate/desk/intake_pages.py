@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -10,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from egress_gate.desk.admin_pages import page
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
 from egress_gate.desk.faults import status_of
-from egress_gate.desk.kept_form import GONE, NOTHING, Form, Sent
+from egress_gate.desk.kept_form import GONE, NOTHING, Form, Sent, answered
 from egress_gate.service import intake
 from egress_gate.service.errors import Malformed
 from egress_gate.service.intake import Delivery, FileOptions, Scan
@@ -27,6 +28,16 @@ def intake_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
     """What lies in the intake folder, and what was registered from it."""
     intake.may_register(desk.gate, visitor.person, desk.clock())
     return _folder(request, visitor, desk)
+
+
+@bringing.post("/files/remove")
+def remove(request: Request, visitor: SignedIn, desk: TheDesk, sent: Form) -> Response:
+    """Delete a file of the folder."""
+
+    def doing() -> None:
+        intake.remove(desk.gate, desk.intake, visitor.person, sent.text("name"), desk.clock())
+
+    return answered(desk, sent, "choose", doing, "admin/intake", partial(_folder, request, visitor, desk))
 
 
 @bringing.get("/new")
@@ -75,7 +86,12 @@ def job_page(
 def _folder(request: Request, visitor: Visitor, desk: Desk, sent: Sent = NOTHING, status: int = 200) -> Response:
     with desk.gate.store.read() as c:
         datasets = overview.datasets(c)
-    more = {"files": desk.intake.files(), "jobs": desk.intake.jobs(), "datasets": datasets}
+    more = {
+        "most_bytes": desk.intake.most_bytes,
+        "files": desk.intake.files(),
+        "jobs": desk.intake.jobs(),
+        "datasets": datasets,
+    }
     return page(request, visitor, desk, "admin_intake.html", sent, status, **more)
 
 

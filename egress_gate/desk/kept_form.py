@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from egress_gate.desk.context import Desk
+from egress_gate.desk.context import MOST_FIELDS, Desk
 from egress_gate.desk.faults import status_of
 from egress_gate.service.errors import Malformed, NotAllowed, NotFound, SignedOut
 from installation.fault import Fault
@@ -70,7 +70,7 @@ NOTHING = Sent()
 
 
 async def _sent(request: Request) -> Sent:
-    form = await request.form(max_fields=10_000)
+    form = await request.form(max_fields=MOST_FIELDS)
     found: dict[str, tuple[str, ...]] = {}
     for name, value in form.multi_items():
         if isinstance(value, str) and name != "csrf":

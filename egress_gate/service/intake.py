@@ -5,6 +5,7 @@ The gate opens none of them. `workbench` hands in a port that reads them in a pr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,14 +18,17 @@ from egress_gate.service.gate import Gate
 from egress_gate.service.hands import Provisioning
 from egress_gate.store import sheets
 
+log = logging.getLogger("glovebox.gate.intake")
+
 
 @dataclass(frozen=True)
 class IntakeFile:
-    """A file that somebody put there. `delivered_at` is when it was last written."""
+    """A file that somebody put there. `delivered_at` is when it was last written; `sha256` is known of one that just arrived."""
 
     name: str
     bytes: int
     delivered_at: str
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,37 @@ class Job:
     rows: tuple[str, ...] = ()
 
 
+class Arriving(Protocol):
+    """A file on its way into the folder. It has no name there before `keep`; each raises a `Fault` where it cannot be done."""
+
+    def write(self, chunk: bytes, /) -> None: ...
+
+    def whole(self) -> IntakeFile:
+        """What arrived, once it is all on the disk."""
+        ...
+
+    def keep(self) -> None: ...
+
+    def end(self) -> None:
+        """Close it; what was not kept is gone."""
+        ...
+
+
 class Intake(Protocol):
     """Each raises a `Fault` where it cannot be done."""
 
     def files(self) -> tuple[IntakeFile, ...]: ...
+
+    @property
+    def most_bytes(self) -> int:
+        """Of a file that comes through a browser; 0 for none."""
+        ...
+
+    def receive(self, name: str, size: int, /) -> Arriving:
+        """A place for a file of `size` bytes. Raises a Fault for a name, kind or size that is not taken."""
+        ...
+
+    def remove(self, name: str, /) -> IntakeFile: ...
 
     def scan(self, files: Sequence[FileOptions], encoding: str, /) -> Scan: ...
 
@@ -132,6 +163,21 @@ def no_intake() -> Intake:
 def may_register(gate: Gate, person: Person, at: datetime) -> None:
     """Raises NotAllowed for who may bring no data in."""
     may(gate.engine, person, "register_dataset", at).require("register a dataset")
+
+
+def keep(arriving: Arriving, person: Person) -> IntakeFile:
+    """The file gets its name in the folder. What is registered from it has its digest on the record; here it is logged."""
+    found = arriving.whole()
+    arriving.keep()
+    log.info("%s sent %r to the intake folder: %d bytes, %s", person.name, found.name, found.bytes, found.sha256)
+    return found
+
+
+def remove(gate: Gate, intake: Intake, person: Person, name: str, at: datetime) -> None:
+    """Delete a file of the folder: what was registered needs it no longer, and it lies there unsealed."""
+    may_register(gate, person, at)
+    gone = intake.remove(name)
+    log.info("%s removed %r from the intake folder: %d bytes", person.name, gone.name, gone.bytes)
 
 
 def scan(gate: Gate, intake: Intake, person: Person, files: Sequence[FileOptions], encoding: str, at: datetime) -> Scan:

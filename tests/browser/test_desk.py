@@ -5,6 +5,7 @@ With ``GLOVEBOX_SCREENSHOTS`` set to a folder, the pages are kept there for the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -631,3 +632,38 @@ def serious_faults(page: Page) -> list[str]:
         for v in found["violations"]
         if v["impact"] in ("serious", "critical")
     ]
+
+
+def test_an_admin_sends_a_file_registers_it_and_removes_it(site: Site, open_as: Opener, tmp_path: Path) -> None:
+    folder = site.world.settings.home / "intake"
+    file, archive = tmp_path / "clinic 2026.csv", tmp_path / "clinic.zip"
+    file.write_text("id,age,sex\n" + "".join(f"{n},{20 + n % 50},{n % 2}\n" for n in range(400)), "utf-8")
+    archive.write_bytes(b"PK\x03\x04")
+    page = open_as("adam", "admin/intake")
+    page.get_by_label("Files", exact=True).set_input_files([file, archive])
+    page.get_by_role("button", name="Send").click()
+    sent = page.locator("#uploaded li")
+    expect(sent.nth(0)).to_contain_text(hashlib.sha256(file.read_bytes()).hexdigest())
+    expect(sent.nth(1)).to_contain_text("Its ending is that of no kind of file")
+    assert sorted(os.listdir(folder)) == ["clinic 2026.csv", "visits.csv"]
+    keep(page, "desk-adam-upload")
+    page.get_by_label("clinic 2026.csv", exact=True).check()
+    page.get_by_role("button", name="Look at the columns").click()
+    page.wait_for_url("**/admin/intake/new?**")
+    page.get_by_label("Privacy unit").select_option("id")
+    for label, text in {
+        "Short name": "clinic",
+        "Title": "A clinic",
+        "Description": "Visits.",
+        "Provider": "clinic",
+    }.items():
+        page.get_by_label(label, exact=True).fill(text)
+    page.get_by_label("Stewards").fill("stella")
+    page.get_by_role("button", name="Register it").click()
+    expect(page.get_by_text("clinic/1 is registered.")).to_be_visible(timeout=60_000)
+    page.goto(site.address + "admin/intake")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Remove clinic 2026.csv").click()
+    page.wait_for_load_state()
+    expect(page.get_by_label("clinic 2026.csv", exact=True)).to_have_count(0)
+    assert os.listdir(folder) == ["visits.csv"]

@@ -61,6 +61,8 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "admin/intake/new"): (403, 403, 403, 422, 403, 403, 302),  # no file is chosen
     ("POST", "admin/intake/new"): (403, 403, 403, 422, 403, 403, 401),
     ("GET", "admin/intake/jobs/{number}"): (403, 403, 403, 404, 403, 403, 302),
+    ("POST", "admin/intake/files/remove"): (403, 403, 403, 303, 403, 403, 401),
+    ("POST", "api/v1/intake/files"): (403, 403, 403, 201, 403, 403, 401),
     ("GET", "admin/people"): (403, 403, 403, OK, OK, 403, 302),
     ("POST", "admin/people"): (403, 403, 403, OK, 403, 403, 401),
     ("POST", "admin/people/{name}/role"): (403, 403, 403, 303, 403, 403, 401),
@@ -135,6 +137,12 @@ BODIES = {
             "until": "2027-12-01",
         }
     },
+    "admin/intake/files/remove": {"data": {"name": "visits.csv"}},
+    "api/v1/intake/files": {
+        "params": {"name": "more.csv"},
+        "content": b"id\n1\n",
+        "headers": {"content-type": "application/octet-stream"},
+    },
     "admin/people": {"data": {"name": "nils", "role": "analyst"}},
     "admin/people/{name}/role": {"data": {"role": "auditor"}},
     "admin/people/{name}/disable": {"data": {"reason": "Left."}},
@@ -172,6 +180,9 @@ def furnished(home: Path) -> World:
     made = make_world(home)
     made.released()
     made.checked()
+    folder = home / "intake"
+    folder.mkdir(mode=0o700)
+    (folder / "visits.csv").write_text("id\n1\n", "utf-8")
     return made
 
 

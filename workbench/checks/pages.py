@@ -101,6 +101,7 @@ MEANINGS = {
     "vault_master": "Where the key lies that wraps the datasets' keys: `file` (`secrets/vault.master`, 0600), "
     "`pkcs11:token=…;object=…?module-path=…&pin-source=…`, or `command:/path/to/program` for any key service.",
     "vault_place": "A folder on a tmpfs, closed to others, where opened data lies; by default one in `/dev/shm`.",
+    "upload_bytes": "The largest file, in bytes, that an administrator may send to the intake folder through a browser; 0 for none.",
     "metrics_people": "Whether the metrics for Prometheus carry the names of people as labels.",
     "policy_engine": "`opa`, the real server; or `regopy`, the same Rego in-process.",
     "authenticator": "`local` accounts or `oidc`.",

@@ -23,6 +23,7 @@ from installation.settings import Settings
 from provisioning.domain.registration import FORMATS
 from store.clock import stamp
 from workbench.errors import WorkbenchFault
+from workbench.runtime.arriving import Arriving
 from workbench.runtime.hub_process import alive, beginning
 
 SCAN_SECONDS = 120
@@ -55,6 +56,28 @@ class IntakeFolder:
                 written = stamp(datetime.fromtimestamp(seen.st_mtime, UTC))
                 found.append(IntakeFile(path.name, seen.st_size, written))
         return tuple(found)
+
+    @property
+    def most_bytes(self) -> int:
+        return self._settings.upload_bytes
+
+    def receive(self, name: str, size: int, /) -> Arriving:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Arriving(self.folder, name, size, self.most_bytes)
+
+    def remove(self, name: str, /) -> IntakeFile:
+        """Raises WorkbenchFault for what is no file of the folder, and while a registration may be reading it."""
+        self._require_here([name])
+        with self._one:
+            if any(job.state == "reading" for job in self.jobs()):
+                raise WorkbenchFault(
+                    f"{name[:80]!a} was not removed.",
+                    why="A registration is under way, which may be reading it.",
+                    do="Wait until it has ended.",
+                )
+            found = next(one for one in self.files() if one.name == name)
+            (self.folder / name).unlink()
+        return found
 
     def scan(self, files: Sequence[FileOptions], encoding: str, /) -> Scan:
         self._require_here([one.file for one in files])

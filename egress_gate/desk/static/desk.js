@@ -79,6 +79,50 @@
     if (whole && !whole.disabled) whole.checked = true;
   });
 
+  // Files go to the intake folder one after the other, each the body of its own request; what became of it is said beside its name.
+  const up = document.getElementById("upload");
+  const put = (file, line) => new Promise((done) => {
+    const said = line.appendChild(document.createElement("span"));
+    const say = (text, good) => { said.textContent = ` ${text}`; said.className = good ? "text-secondary small text-break" : "text-danger"; done(good); };
+    if (file.size > Number(up.dataset.limit)) { say(up.dataset.large, false); return; }
+    const bar = line.insertBefore(document.createElement("progress"), said);
+    bar.className = "job-bar";
+    bar.setAttribute("aria-label", file.name);
+    bar.max = 1;
+    bar.value = 0;
+    const ask = new XMLHttpRequest();
+    ask.open("POST", `${up.getAttribute("action")}?name=${encodeURIComponent(file.name)}`);
+    ask.setRequestHeader("content-type", "application/octet-stream");
+    ask.setRequestHeader("x-csrf-token", up.elements.csrf.value);
+    ask.upload.addEventListener("progress", (event) => { bar.value = event.total ? event.loaded / event.total : 1; });
+    ask.addEventListener("loadend", () => {
+      bar.remove();
+      let answer = {};
+      try { answer = JSON.parse(ask.responseText); } catch { /* the connection's end, or a proxy's page */ }
+      if (ask.status === 201) say(`${up.dataset.taken} SHA-256 ${answer.sha256}`, true);
+      else say(answer.what ? `${answer.what} ${answer.why} ${answer.do}` : up.dataset.broken, false);
+    });
+    ask.send(file);
+  });
+  if (up) {
+    up.hidden = false;
+    up.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const list = document.getElementById("uploaded"), field = document.getElementById("upload-files"), button = up.querySelector("button");
+      button.disabled = true;
+      list.replaceChildren();
+      let taken = 0;
+      for (const file of field.files) {
+        const line = list.appendChild(document.createElement("li"));
+        line.appendChild(document.createElement("strong")).textContent = file.name;
+        if (await put(file, line)) taken += 1;
+      }
+      button.disabled = false;
+      field.value = "";
+      if (taken) window.htmx.ajax("GET", location.pathname, { target: "#folder", select: "#folder", swap: "outerHTML" });
+    });
+  }
+
   // Dialogs close on their own button.
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
