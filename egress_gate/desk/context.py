@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from egress_gate.desk.i18n import Voice, choose
 from egress_gate.desk.identity import Identity
+from egress_gate.desk.replaying import Replays
 from egress_gate.desk.session import LANGUAGE, THEME, Cookies, Session
 from egress_gate.policy.facts import Person
 from egress_gate.service.accounts import Accounts, no_accounts
@@ -44,6 +45,7 @@ class Desk:
     accounts: Accounts = field(default_factory=no_accounts)
     intake: Intake = field(default_factory=no_intake)
     metrics_people: bool = False
+    replays: Replays = field(default_factory=Replays)
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,20 @@ from egress_gate.service.recompute import SealedRecomputer
 from egress_gate.verifier.container import SealedContainer
 from installation.settings import Settings
 from ledger import keys
-from policy_engine import connect
+from policy_engine import PolicyEngine, connect
 from store import clock
 from store.blobs import Blobs
 from store.database import Database
 from vault import Vault
 
 
-def wired_gate(settings: Settings) -> Gate:
-    """The gate with the real store, engine, verifier and key. Creates the schema and key on first use."""
+def wired_gate(settings: Settings, engine: PolicyEngine | None = None) -> Gate:
+    """The gate with the real store, engine (or another), verifier and key. Creates the schema and key on first use."""
     database, vault = Database.open(settings), Vault(settings)
     return Gate(
         store=database,
         blobs=Blobs(settings.blobs),
-        engine=connect(settings),
+        engine=engine or connect(settings),
         recomputer=SealedRecomputer(settings),
         notary=LedgerNotary(settings.secrets / "ledger.key"),
         datasets=vault.root,

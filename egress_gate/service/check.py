@@ -86,6 +86,27 @@ def rehearse(gate: Gate, row: RequestRow, wanted: Sequence[Item], at: datetime) 
     return checked, verdict
 
 
+def judge_again(
+    gate: Gate,
+    row: RequestRow,
+    wanted: Sequence[Item],
+    sources: Sequence[SourceTable],
+    versions: Sequence[str],
+    left: frozenset[int],
+    parameters: Mapping[str, Any],
+    at: datetime,
+) -> tuple[list[Checked], Verdict, str]:
+    """What `check` would have found at `at` with other numbers, beside the releases `left` alone, and the digest of the policy that judged
+    it. Stores nothing but what the lanes put into `gate.blobs`."""
+    with gate.store.read() as c:
+        earlier = [e for e in releases.earlier(c, versions) if e.release in left]
+    with gate.vault.opened(sealed(sources)):
+        checked, verdict, answer = _judge_opened(
+            gate, row, wanted, sources, earlier, left, parameters, at, until=stamp(at)
+        )
+    return checked, verdict, answer.policy_digest
+
+
 def _judge(
     gate: Gate, row: RequestRow, at: datetime, wanted: Sequence[Item] | None = None
 ) -> tuple[list[Checked], Verdict, Answered]:
@@ -109,13 +130,14 @@ def _judge_opened(
     audited: Iterable[int],
     parameters: Mapping[str, Any],
     at: datetime,
+    until: str | None = None,
 ) -> tuple[list[Checked], Verdict, Answered]:
-    checked = _check_items(gate, row, wanted, sources, earlier, parameters, at)
+    checked = _check_items(gate, row, wanted, sources, earlier, parameters, at, until)
     answer = _decide(gate, row, parameters, checked, at)
     verdict = verdict_from(answer.facts["answer"])
     if verdict.obligations.protect and not parameters.get("protect"):
         parameters = {**parameters, "protect": True}
-        checked = _check_items(gate, row, wanted, sources, earlier, parameters, at)
+        checked = _check_items(gate, row, wanted, sources, earlier, parameters, at, until)
         answer = _decide(gate, row, parameters, checked, at)
         verdict = verdict_from(answer.facts["answer"])
     against = tuple(sorted(audited))
@@ -151,6 +173,7 @@ def _check_items(
     earlier: Sequence[EarlierTable],
     parameters: Mapping[str, Any],
     at: datetime,
+    until: str | None = None,
 ) -> list[Checked]:
     """Each item judged together with all that left before and with the items before it, which would leave with it."""
     made: list[Checked] = []
@@ -158,7 +181,9 @@ def _check_items(
     withheld = _withheld(gate, wanted, sources, parameters)
     spending: dict[str, float] = {}
     for item in wanted:
-        context = LaneContext(tuple(sources), parameters, tuple(before), at, row.project, withheld, dict(spending))
+        context = LaneContext(
+            tuple(sources), parameters, tuple(before), at, row.project, withheld, dict(spending), until
+        )
         one = lane_of(item.kind).check(gate, item, context)
         made.append(one)
         for version, epsilon in one.judged.costs().items():

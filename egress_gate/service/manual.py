@@ -56,10 +56,15 @@ MODEL_FILE = {
 
 
 def file_findings(
-    gate: Gate, item: Item, project: str, sources: Sequence[SourceTable], parameters: Mapping[str, Any]
+    gate: Gate,
+    item: Item,
+    project: str,
+    sources: Sequence[SourceTable],
+    parameters: Mapping[str, Any],
+    until: str | None,
 ) -> tuple[Finding, ...]:
     """Always `not_recomputed`; `raw_records` or `unreadable` when that is what the bytes look like; and what a scan for the data's values
-    found. A file that policy keeps anyway is not compared with the data. Raises RecomputerAway."""
+    found. A file that policy keeps anyway is not compared with the data. `until`: what left later does not count. Raises RecomputerAway."""
     found = [Finding("not_recomputed", Severity.WARN)]
     data = gate.blobs.read(item.blob or "")
     if is_model_file(item.name, data):
@@ -75,7 +80,7 @@ def file_findings(
     if rows:
         found.append(Finding("raw_records", Severity.FAIL, rows, {"rows": rows}))
     if opened(item, parameters):
-        found += scanned(gate, project, parts, sources, parameters)
+        found += scanned(gate, project, parts, sources, parameters, until)
     return tuple(found)
 
 

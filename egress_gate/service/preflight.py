@@ -5,10 +5,9 @@ Nothing is stored, and no figure comes back: marks of what would be protected, n
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,11 +21,11 @@ from egress_gate.domain.request import State
 from egress_gate.policy.ask import stops_from
 from egress_gate.policy.facts import form_input
 from egress_gate.render.preview import author_preview
+from egress_gate.service.aside import Aside
 from egress_gate.service.check import rehearse
 from egress_gate.service.errors import RecomputerAway, TooMany
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import Checked, lane_of
-from egress_gate.service.ports import Blobs
 from egress_gate.service.submit import Draft, sources_of
 from egress_gate.store.catalogue import RunningSandbox
 from egress_gate.store.requests import RequestRow
@@ -172,20 +171,3 @@ def counted(sql: str | None) -> bool:
     except SqlglotError:
         return False
     return isinstance(tree, exp.Select) and any(e.find(exp.Count) for e in tree.expressions)
-
-
-@dataclass
-class Aside:
-    """A blob store in front of another: what is put stays here and is forgotten; what was there is read."""
-
-    behind: Blobs
-    held: dict[str, bytes] = field(default_factory=dict)
-
-    def put(self, data: bytes | Iterable[bytes], /) -> str:
-        whole = data if isinstance(data, bytes) else b"".join(data)
-        digest = hashlib.sha256(whole).hexdigest()
-        self.held[digest] = whole
-        return digest
-
-    def read(self, digest: str, /) -> bytes:
-        return self.held[digest] if digest in self.held else self.behind.read(digest)

@@ -20,7 +20,12 @@ Texts = Sequence[tuple[str, str]]
 
 
 def scanned(
-    gate: Gate, project: str, texts: Texts, sources: Sequence[SourceTable], parameters: Mapping[str, Any]
+    gate: Gate,
+    project: str,
+    texts: Texts,
+    sources: Sequence[SourceTable],
+    parameters: Mapping[str, Any],
+    until: str | None = None,
 ) -> tuple[Finding, ...]:
     """How much of the text was compared with the data, and what was found. A scan that did not finish has compared nothing.
 
@@ -33,7 +38,7 @@ def scanned(
     except Fault as fault:
         return (_share(0.0, fault.what),)
     with gate.store.read() as c:
-        earlier = released_records(c, project)
+        earlier = released_records(c, project, until)
     return (_share(made.share), *_findings(made, earlier))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, func, insert, select
 
 from egress_gate.domain.protection import certified
 from egress_gate.store.releases import PublishedItem
@@ -14,25 +14,38 @@ from store import schema as s
 from store.database import Transaction
 
 
-def spent(c: Connection | Transaction, project: str | None, versions: Iterable[str]) -> dict[str, float]:
-    """Epsilon by dataset version, of one project or (None) of everybody. Revoked releases count: copies cannot be recalled."""
+def spent(
+    c: Connection | Transaction, project: str | None, versions: Iterable[str], until: str | None = None
+) -> dict[str, float]:
+    """Epsilon by dataset version, of one project or (None) of everybody, of what left until then. Revoked releases count: copies cannot be
+    recalled."""
     charge = s.privacy_charge.c
     query = select(charge.version, func.sum(charge.epsilon).label("epsilon")).where(
-        charge.version.in_(sorted(set(versions)))
+        charge.version.in_(sorted(set(versions))), *_left(until)
     )
     if project is not None:
         query = query.where(charge.project == project)
     return {r.version: float(r.epsilon) for r in c.execute(query.group_by(charge.version))}
 
 
+def _left(until: str | None) -> list[ColumnElement[bool]]:
+    if until is None:
+        return []
+    return [s.privacy_charge.c.release.in_(select(s.release.c.id).where(s.release.c.released_at <= until))]
+
+
 def answered(
-    c: Connection | Transaction, versions: Iterable[str], canonical_sql: str, facts: Mapping[str, Any]
+    c: Connection | Transaction,
+    versions: Iterable[str],
+    canonical_sql: str,
+    facts: Mapping[str, Any],
+    until: str | None = None,
 ) -> str | None:
-    """The digest of the assessment that answered this very question before, to whomever; None when nobody asked it."""
+    """The digest of the assessment that answered this very question before, to whomever; None when nobody had asked it until then."""
     charge = s.privacy_charge.c
     query = (
         select(charge.release, charge.item, charge.answer, charge.version)
-        .where(charge.canonical_sql == canonical_sql, charge.facts == canonical(dict(facts)))
+        .where(charge.canonical_sql == canonical_sql, charge.facts == canonical(dict(facts)), *_left(until))
         .order_by(charge.release, charge.item)
     )
     found: dict[tuple[int, str, str], set[str]] = {}

@@ -146,14 +146,18 @@ def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[Earli
     )
 
 
-def released_records(c: Connection | Transaction, project: str) -> int:
-    """How many records of the data stewards let this project take out in texts, as far as the scan knew them."""
+def released_records(c: Connection | Transaction, project: str, until: str | None) -> int:
+    """How many records of the data stewards had let this project take out in texts (until then), as far as the scan knew them."""
     checked, left = s.item_check, s.release
     query = (
         select(checked.c.findings)
         .join(left, (left.c.request == checked.c.request) & (left.c.revision == checked.c.revision))
         .join(s.release_request, s.release_request.c.id == left.c.request)
-        .where(s.release_request.c.project == project, checked.c.findings.contains("record_match"))
+        .where(
+            s.release_request.c.project == project,
+            *([] if until is None else [left.c.released_at <= until]),
+            checked.c.findings.contains("record_match"),
+        )
     )
     found = [f for row in c.execute(query) for f in json.loads(row.findings) if f["rule"] == "record_match"]
     return sum(int(f["figures"].get("records", 0)) for f in found)

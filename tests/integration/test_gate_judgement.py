@@ -162,7 +162,7 @@ def test_every_recorded_decision_replays_the_same(world: World) -> None:
 
     settled(world, SEX)
     settled(world, BANDS)
-    report = replay(world.gate.store, world.gate.blobs, world.gate.engine)
+    report = replay(world.gate, world.gate.engine)
     assert report.asked == 2
     assert not report.differences
 

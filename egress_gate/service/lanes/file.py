@@ -32,7 +32,7 @@ class FileLane:
     def check(self, gate: Gate, item: Item, context: LaneContext, /) -> Checked:
         if is_image(item.name):
             return _picture(gate, item, context)
-        found = file_findings(gate, item, context.project, context.sources, context.parameters)
+        found = file_findings(gate, item, context.project, context.sources, context.parameters, context.until)
         if is_notebook(item.name) and opened(item, context.parameters) and not _failed(found):
             return _notebook(gate, item, context, found)
         return without_assessment(item, context, found)

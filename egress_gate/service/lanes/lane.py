@@ -33,6 +33,8 @@ class LaneContext:
     withheld: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
     # by dataset version: epsilon of the items before it, which would leave with it
     spending: Mapping[str, float] = field(default_factory=dict)
+    # what left later does not count; None: everything that left does
+    until: str | None = None
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,8 @@ def _told(
     if protection.method is not Method.NOISE:
         return protection.facts()
     with gate.store.read() as c:
-        own, everybody = privacy.spent(c, context.project, versions), privacy.spent(c, None, versions)
+        own = privacy.spent(c, context.project, versions, context.until)
+        everybody = privacy.spent(c, None, versions, context.until)
 
     def charged(version: str) -> dict[str, Any]:
         now = context.spending.get(version, 0.0)
@@ -125,7 +126,7 @@ def _repeated(gate: Gate, item: Item, context: LaneContext, protection: Protecti
     except Fault as fault:
         return refused_by_parser(item, context, fault)
     with gate.store.read() as c:
-        digest = privacy.answered(c, versions, canonical_sql, protection.facts())
+        digest = privacy.answered(c, versions, canonical_sql, protection.facts(), context.until)
     if digest is None:
         return None
     used = tuple(t for t in context.sources if t.version in versions)

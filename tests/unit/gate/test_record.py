@@ -80,7 +80,7 @@ def test_a_lent_vote_dies_with_the_lenders_own(world: World) -> None:
 def test_replay_of_the_same_policy_finds_nothing(world: World) -> None:
     world.checked()
     world.checked(SMALL)
-    report = replay(world.gate.store, world.gate.blobs, world.engine)
+    report = replay(world.gate, world.engine)
     assert (report.asked, report.differences) == (2, ())
 
 
@@ -95,7 +95,7 @@ def test_replay_lists_every_decision_that_would_differ_and_changes_nothing(world
 
     before = len(world.entries())
     world.engine.overrides["release/decision"] = stricter
-    report = replay(world.gate.store, world.gate.blobs, world.engine)
+    report = replay(world.gate, world.engine)
     assert [d.request for d in report.differences] == [small.name]
     assert (report.differences[0].before.value, report.differences[0].facts()["after"]) == ("review", "refuse")
     assert len(world.entries()) == before
@@ -105,7 +105,7 @@ def test_replay_lists_every_decision_that_would_differ_and_changes_nothing(world
 def test_replay_says_when_a_policy_gives_no_answer(world: World) -> None:
     world.checked()
     world.engine.away = True
-    report = replay(world.gate.store, world.gate.blobs, world.engine)
+    report = replay(world.gate, world.engine)
     assert report.differences[0].problem == "The policy engine is away."
 
 
