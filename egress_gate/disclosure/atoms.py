@@ -12,7 +12,7 @@ Order of use: `plan_atoms(derivations)` gives one `AtomPlan` per universe; run i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,18 @@ from egress_gate.disclosure.errors import JudgementFault
 from egress_gate.disclosure.flatten import Flat, flatten
 from egress_gate.disclosure.linear import Floats, Ints
 from egress_gate.disclosure.people import MOST_PROFILES, PEOPLE, ROWS, Counted, Profiles, read_profiles
+from egress_gate.disclosure.quantities import Quantity, quantity_of
 from egress_gate.disclosure.tabulation import MISSING
 
 LARGEST_GRID = 150_000
+_FIGURES = 6  # of each measure in an answer of the records
 _ALWAYS = exp.true()
 
 
 @dataclass(frozen=True, eq=False)
 class Slice:
     """One evaluation of a release on the grid: its rows (WHERE, and an aggregate's own FILTER) and keys. `counts`: whether it
-    publishes how many ROWS, PEOPLE or both these are."""
+    publishes how many ROWS, PEOPLE or both these are. `factor`: what the quantity is multiplied by where it is published."""
 
     release: int
     quantity: str
@@ -41,6 +43,7 @@ class Slice:
     keys: tuple[exp.Expr, ...]
     exact: bool
     counts: frozenset[str] = frozenset()
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,18 +90,32 @@ def _slices(number: int, flat: Flat) -> list[Slice]:
     sets that differ by few records are as telling as two counts.
     """
     found: dict[tuple[str, str], Slice] = {}
+
+    def add(quantity: Quantity, where: exp.Expr, counts: frozenset[str]) -> None:
+        rows = _and(where, quantity.where) if quantity.where is not None else where
+        place = (quantity.name, rows.sql(dialect=DIALECT))
+        made = Slice(number, quantity.name, rows, flat.keys, exact=True, factor=quantity.factor)
+        before = found.setdefault(place, made)
+        found[place] = replace(before, counts=before.counts | counts, factor=_finer(before.factor, quantity.factor))
+
     for one in flat.aggregates:
         where = _and(flat.where, _own_filter(one))
-        quantity = COUNT
-        if one.func in ("sum", "avg") and one.argument is not None:
-            quantity = one.argument.sql(dialect=DIALECT)
-        counts = frozenset({PEOPLE if one.of_unit else ROWS} if quantity == COUNT else ())
-        place = (quantity, where.sql(dialect=DIALECT))
-        before = found.setdefault(place, Slice(number, quantity, where, flat.keys, exact=True))
-        found[place] = replace(before, counts=before.counts | counts)
+        of_sum = quantity_of(one.argument) if one.argument is not None and one.func != "count" else Quantity(COUNT)
+        if one.func in ("sum", "avg"):
+            add(of_sum, where, frozenset({ROWS} if of_sum.name == COUNT else ()))
+            continue
+        add(Quantity(COUNT), where, frozenset({PEOPLE if one.of_unit else ROWS}))
+        for told in (of_sum, quantity_of(one.second) if one.second is not None else None):
+            if told is not None and told.name == COUNT and told.where is not None:
+                add(told, where, frozenset({ROWS}))  # a deviation of an indicator tells how many it marks
     presence = (COUNT, flat.where.sql(dialect=DIALECT))
     found.setdefault(presence, Slice(number, COUNT, flat.where, flat.keys, exact=False))
     return list(found.values())
+
+
+def _finer(one: float, other: float) -> float:
+    """Of two multiples of a quantity that are rounded to one base, the one that tells more."""
+    return max(one, other, key=abs)
 
 
 def _own_filter(one: Aggregate) -> exp.Expr:
@@ -214,7 +231,8 @@ def _points(shared: str, columns: Sequence[str], slices: Sequence[Slice]) -> str
 def _records(
     shared: str, flat: Flat, columns: Sequence[str], parts: Mapping[str, list[str]], measures: Sequence[str]
 ) -> str:
-    """Per point: rows, units, and per measure its total and what single units contribute."""
+    """Per point: rows, units, and per measure its total, what single units contribute, and how many have the lowest value of all and
+    the highest."""
     numbers = [f"i{i}" for i in range(len(columns))]
     values = "".join(f", TRY_CAST({m} AS DOUBLE) AS m{j}" for j, m in enumerate(measures))
     shown = ", ".join(f"c{i}.i{i}" for i in range(len(columns))) or "0 AS i0"
@@ -222,14 +240,17 @@ def _records(
     group = ", ".join(numbers or ["i0"])
     sums = "".join(f", sum(m{j}) AS t{j}, count(m{j}) AS n{j}" for j in range(len(measures)))
     per_unit = f"SELECT {group}, u, count(*) AS r{sums} FROM ({base}) GROUP BY {group}, u"  # noqa: S608
+    ends = "".join(f", min(t{j}) AS low{j}, max(t{j}) AS high{j}" for j in range(len(measures)))
+    bounds = f"SELECT count(*) AS every{ends} FROM each_unit"  # noqa: S608
     stats = "".join(
-        f", coalesce(sum(t{j}), 0), coalesce(sum(abs(t{j})), 0), max(abs(t{j}), 2), "
-        f"count(*) FILTER (WHERE n{j} > 0), min(t{j})"
+        f", coalesce(sum(t{j}), 0), coalesce(sum(abs(t{j})), 0), max(abs(t{j}), 2), count(*) FILTER (WHERE n{j} > 0), "
+        f"count(*) FILTER (WHERE t{j} = low{j}), count(*) FILTER (WHERE t{j} = high{j} AND low{j} < high{j})"
         for j in range(len(measures))
     )
     return (
-        f"{shared} SELECT {group}, CAST(sum(r) AS BIGINT), count(u), (SELECT count(DISTINCT u) FROM ({base})){stats} "  # noqa: S608
-        f"FROM ({per_unit}) GROUP BY {group} ORDER BY {group}"
+        f"{shared}, each_unit AS MATERIALIZED ({per_unit}), ends AS ({bounds}) "  # noqa: S608
+        f"SELECT {group}, CAST(sum(r) AS BIGINT), count(u), (SELECT count(DISTINCT u) FROM ({base})){stats} "
+        f"FROM each_unit, ends GROUP BY {group} ORDER BY {group}"
     )
 
 
@@ -259,6 +280,7 @@ class Grid:
     cell_of: tuple[Ints, ...]
     keys: tuple[tuple[tuple[Any, ...], ...], ...]
     profiles: Profiles
+    same: Mapping[str, str] = field(default_factory=dict)  # measures that have every figure of another: its name
 
     def counted(
         self, release: int, table: int, suppressed: Sequence[Mapping[str, Any]] = (), rounding_base: int | None = None
@@ -291,7 +313,7 @@ class Grid:
             if one.release == release:
                 for chosen in derivation.grouping_sets:
                     layer = self._layer(number, derivation, chosen, suppressed, (rounding_base, controlled))
-                    layers.setdefault(one.quantity, []).append(layer)
+                    layers.setdefault(self.same.get(one.quantity, one.quantity), []).append(layer)
         return PublishedTable(name, layers)
 
     def _layer(
@@ -329,16 +351,17 @@ def _known(
     two left is not remembered, so the audit grants the reader what both have in common: between the neighbours.
     """
     base, controlled = rounding
+    value = value * one.factor
     low, high = value.copy(), value.copy()
     if base and controlled:
         whole = value % base == 0
         low = np.where(whole, value - base + 1, np.floor(value / base) * base)
         high = np.where(whole, value + base - 1, np.ceil(value / base) * base)
-        low = np.maximum(low, 0.0)
+        low = np.where(value >= 0, np.maximum(low, 0.0), low)
     elif base:
         middle = np.floor(value / base + 0.5) * base
         low, high = np.minimum(middle - base / 2, value), np.maximum(middle + base / 2, value)
-        if one.quantity == COUNT:  # a whole number, and none below nothing
+        if one.quantity == COUNT and one.factor == 1.0:  # a whole number, and none below nothing
             low, high = np.maximum(np.ceil(low), 0.0), np.floor(high)
     if not one.exact:
         low, high = np.minimum(np.ones_like(value), rows), np.full_like(value, np.inf)
@@ -348,7 +371,8 @@ def _known(
     low[absent] = high[absent] = 0.0
     if base and controlled:  # a row rounded to nothing is left out too, so an absent one can hold somebody
         high[absent] = base - 1.0
-    return low, high
+    ends = low / one.factor, high / one.factor
+    return ends if one.factor > 0 else ends[::-1]
 
 
 def _hidden(
@@ -398,7 +422,21 @@ def read_atoms(plan: AtomPlan, results: Sequence[Sequence[Sequence[Any]]], floor
     keys = tuple(tuple(tuple(row[1:]) for row in answer) for answer in results[3:])
     cell_of = tuple(codes[kept][first][:, s] for s in range(len(plan.slices)))
     people = np.bincount(records.points, weights=records.units, minlength=len(points)).astype(np.float64)
-    return Grid(plan, atoms, cell_of, keys, read_profiles(results[2], point_of, people, of_point))
+    profiles = read_profiles(results[2], point_of, people, of_point)
+    return Grid(plan, atoms, cell_of, keys, profiles, _same_measures(plan.measures, records.measures))
+
+
+def _same_measures(names: Sequence[str], figures: Sequence[tuple[Floats, ...]]) -> dict[str, str]:
+    """Measures whose figures are those of an earlier one everywhere: `abs(pay)` where nobody's pay is negative."""
+    same: dict[str, str] = {}
+    for j, mine in enumerate(figures):
+        for i, other in enumerate(figures[:j]):
+            if names[i] not in same and all(
+                np.allclose(a, b, rtol=1e-12, atol=0.0) for a, b in zip(mine, other, strict=True)
+            ):
+                same[names[j]] = names[i]
+                break
+    return same
 
 
 def _possible(points: Ints, occupied: Ints) -> Ints:
@@ -448,7 +486,7 @@ class _Records:
         points = np.array([point_of[tuple(int(v) for v in row[:width])] for row in answer], dtype=np.int64)
         figures = []
         for j in range(measures):
-            at = width + 3 + 5 * j
+            at = width + 3 + _FIGURES * j
             tops = [[abs(float(x)) for x in (row[at + 2] or [])] + [0.0, 0.0] for row in answer]
             figures.append(
                 (
@@ -456,7 +494,7 @@ class _Records:
                     np.array([float(row[at + 1] or 0) for row in answer]),
                     np.array([t[0] for t in tops]),
                     np.array([t[1] for t in tops]),
-                    np.array([float(row[at + 3] or 0) for row in answer]),
+                    _behind(np.array([[float(v or 0) for v in row[at + 3 : at + 6]] for row in answer]).reshape(-1, 3)),
                 )
             )
         rows = np.array([float(row[width]) for row in answer])
@@ -494,6 +532,16 @@ class _Records:
         out = np.zeros(size)
         np.maximum.at(out, atom, figure)
         return out
+
+
+def _behind(counts: Floats) -> Floats:
+    """Units that a total tells of: those with a value; where everybody has one of two (0 and 1, yes and no), those with the rarer, since
+    the total and the number of people tell how many they are. `counts`: per point, with a value, the lowest, the highest."""
+    with_value, lowest, highest = counts.T
+    if lowest.sum() + highest.sum() != with_value.sum() or not highest.any():
+        return np.asarray(with_value)
+    rarer = np.minimum(lowest, highest)
+    return np.asarray(np.where(rarer > 0, rarer, with_value))
 
 
 def _floor(total: Floats, absolute: Floats) -> float:

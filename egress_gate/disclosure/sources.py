@@ -329,7 +329,7 @@ def _join(
         for name in using:
             tied.append(_equal(source, _column_in(before, name.name), _column_in([new], name.name)))
     elif on is not None:
-        conditions = list(on.flatten()) if isinstance(on, exp.And) else [on]
+        conditions = all_of(on)
         for condition in conditions:
             tied.append(_read_condition(source, condition))
         _require_a_tie(conditions, before, new)
@@ -339,6 +339,12 @@ def _join(
     for pair in tied:
         _merge(source, pair)
     source.joins.append(exp.Join(**{k: v for k, v in join.args.items() if k in ("side", "kind", "using", "on") and v}))
+
+
+def all_of(on: exp.Expr) -> list[exp.Expr]:
+    """The conditions that ON asks for together, without brackets around the whole or each."""
+    on = on.unnest()
+    return [one.unnest() for one in on.flatten()] if isinstance(on, exp.And) else [on]
 
 
 def _require_a_tie(conditions: Sequence[exp.Expr], before: Sequence[Relation], new: Relation) -> None:

@@ -93,8 +93,8 @@ def joint_audit(
 
 
 def _spelt_otherwise(derivation: Derivation, comparable: Sequence[tuple[EarlierTable, Derivation]]) -> set[int]:
-    """Releases whose figures may be this table's in other words (``sum(pay)`` and ``sum(pay * 1.0)``, a mean and a sum): the audit
-    tells quantities apart by their text, so what it finds safe of these is not proved."""
+    """Releases of other figures, which may be tied to this table's (a total and its parts in columns of their own): the audit takes
+    each quantity for itself, so what it finds safe of these is not proved."""
     mine = _figures(derivation)
     return (
         {one.release for one, read in comparable if (mine or _figures(read)) and mine != _figures(read)}
@@ -104,12 +104,17 @@ def _spelt_otherwise(derivation: Derivation, comparable: Sequence[tuple[EarlierT
 
 
 def _figures(derivation: Derivation) -> set[tuple[str, str]]:
-    """What is not a plain count of rows or people."""
-    return {
-        (one.func, one.argument.sql() if one.argument is not None else "")
-        for one in derivation.aggregates
-        if one.func != "count" or one.chooses
-    }
+    """What is not a plain count of rows or people, in the one way of writing it that the audit compares by."""
+    from egress_gate.disclosure.flatten import flatten
+    from egress_gate.disclosure.quantities import quantity_of
+
+    made = set()
+    for one in flatten(derivation).aggregates:
+        if one.func in ("sum", "avg") and one.argument is not None:
+            made.add(("sum", quantity_of(one.argument).name))
+        elif one.func != "count" or one.chooses:
+            made.add((one.func, one.argument.sql() if one.argument is not None else ""))
+    return made - {("sum", "count")}
 
 
 def _tells_twice(derivation: Derivation) -> bool:
