@@ -8,7 +8,7 @@ from typing import Any
 from egress_gate.desk.kept_form import Sent
 
 TEXTS = ("source", "legal_basis", "retention_until")
-PARTS = {"identifier.": "identifiers", "unit.": "units"}
+PARTS = {"identifier.": "identifiers", "unit.": "units", "key.": "keys"}
 
 
 def described(sent: Sent, said: Mapping[str, Any]) -> dict[str, Any]:

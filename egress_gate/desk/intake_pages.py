@@ -127,6 +127,7 @@ def _named(files: tuple[str, ...]) -> tuple[FileOptions, ...]:
 
 def _delivery(sent: Sent) -> Delivery:
     """Raises Malformed for what cannot be read; what the words may be, provisioning says."""
+    _require_confirmed(sent)
     named = _named(sent.fields.get("file", ()))
     return Delivery(
         dataset=sent.text("dataset"),
@@ -139,6 +140,7 @@ def _delivery(sent: Sent) -> Delivery:
         encoding=sent.text("encoding"),
         missing=tuple(text for text in sent.texts("missing")),
         leave_out=min(sent.numbers("leave_").get("out", 0), 999),
+        confirmed=bool(sent.text("confirmed")),
     )
 
 
@@ -151,6 +153,16 @@ def _options(sent: Sent, n: int, one: FileOptions) -> FileOptions:
             do="Choose the column that names them, or say that each row is its own unit.",
         )
     return FileOptions(one.file, sent.text(f"table.{n}") or one.table, None if unit == EACH_ROW else unit)
+
+
+def _require_confirmed(sent: Sent) -> None:
+    """While the form can still come back; provisioning looks again before it registers."""
+    if _level(sent.text("level")) < sent.numbers("spoken").get("", 0) and not sent.text("confirmed"):
+        raise Malformed(
+            "It was not registered.",
+            why="Its columns speak for a higher level than the one that is chosen.",
+            do="Choose that level; or, where the scan is wrong, confirm the lower one below it.",
+        )
 
 
 def _level(text: str) -> int:

@@ -68,7 +68,7 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What `./glovebox dataset add` is told, from a page."""
+    """What `./glovebox dataset add` is told, from a page. `confirmed`: that the level may be below the one its columns speak for."""
 
     dataset: str
     title: str
@@ -80,6 +80,7 @@ class Delivery:
     encoding: str = ""
     missing: tuple[str, ...] = ()
     leave_out: int = 0
+    confirmed: bool = False
 
 
 @dataclass(frozen=True)

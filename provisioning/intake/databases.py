@@ -34,8 +34,10 @@ class Delivered:
     digest: str
 
 
-def read(engine: duckdb.DuckDBPyConnection, source: TableSource) -> Delivered:
-    """Copy the table. Raises FileRefused when the server refuses, RegistrationRefused for values that no rule can hold."""
+def read(engine: duckdb.DuckDBPyConnection, source: TableSource, limit: int | None = None) -> Delivered:
+    """Copy the table, or its first ``limit`` rows.
+
+    Raises FileRefused when the server refuses, RegistrationRefused for values that no rule can hold."""
     running, size = hashlib.sha256(), 0
     relation = f"delivered_{source.name}"
     server = sa.create_engine(_address(source), poolclass=sa.NullPool)
@@ -46,7 +48,7 @@ def read(engine: duckdb.DuckDBPyConnection, source: TableSource) -> Delivered:
             engine.execute(f"DROP TABLE IF EXISTS {quoted(relation)}")
             engine.register("arriving", pa.Table.from_batches([], schema))
             engine.execute(f"CREATE TEMP TABLE {quoted(relation)} AS SELECT * FROM arriving")
-            for rows in _batches(connection, table):
+            for rows in _batches(connection, table, limit):
                 for row in rows:
                     text = repr(tuple(row)).encode()
                     running.update(text)
@@ -117,9 +119,9 @@ def _type(table: str, column: sa.Column[Any]) -> pa.DataType:
     )
 
 
-def _batches(connection: sa.Connection, table: sa.Table) -> Iterator[Sequence[Any]]:
+def _batches(connection: sa.Connection, table: sa.Table, limit: int | None) -> Iterator[Sequence[Any]]:
     """In the order of the key, so that the same content has the same digest; by a cursor on the server."""
-    query = sa.select(table).order_by(*table.primary_key.columns)
+    query = sa.select(table).order_by(*table.primary_key.columns).limit(limit)
     yield from connection.execution_options(yield_per=BATCH).execute(query).partitions(BATCH)
 
 

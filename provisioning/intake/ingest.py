@@ -72,7 +72,7 @@ def ingest(
     Raises RegistrationRefused, FileRefused or ProvisioningFault."""
     work.mkdir(mode=0o700, exist_ok=True)
     files = neutral(source, work)
-    through = None if mask is None else partial(_masked, source, mask)
+    through = None if mask is None else partial(masked_rows, source, mask)
     copy = SealedCopy(engine, writer, source.name, work, through)
     with ThreadPoolExecutor(1) as beside:
         digests = beside.map(digest, files)  # while the engine reads the same pages
@@ -92,7 +92,7 @@ def ingest(
         if delivered is not None:
             place = f"{_without_account(source)}#{source.sheet or source.name}"
             sources = (SourceFile(place, delivered.bytes, delivered.digest),)
-        effect = {} if mask is None else _effect(engine, source, mask, copy)
+        effect = {} if mask is None else effect_of(engine, source, mask.recipe, copy.given, copy.select)
     if delivered is not None:
         engine.execute(f"DROP TABLE {delivered.relation}")
     how = {} if mask is None else pseudonym_facts({source.name: mask.recipe}, mask.key)
@@ -105,7 +105,7 @@ def _without_account(source: TableSource) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
-def _masked(source: TableSource, mask: Mask, select: str, columns: Sequence[Column]) -> str:
+def masked_rows(source: TableSource, mask: Mask, select: str, columns: Sequence[Column]) -> str:
     """The rows masked. A person without a name stays without one: a pseudonym of nothing would make one of them all."""
     check(source.name, mask.recipe, columns, source.unit)
     kinds = {column.name: column.type for column in columns}
@@ -116,10 +116,13 @@ def _masked(source: TableSource, mask: Mask, select: str, columns: Sequence[Colu
     return masked_select(f"({select})", columns, source.unit, mask.recipe, mask.key)
 
 
-def _effect(engine: duckdb.DuckDBPyConnection, source: TableSource, mask: Mask, copy: SealedCopy) -> dict[str, Any]:
+def effect_of(
+    engine: duckdb.DuckDBPyConnection, source: TableSource, recipe: TableRecipe, before: str, after: str
+) -> dict[str, Any]:
+    """How identifiable people are in two SELECTs; empty where the recipe does not say by which columns."""
     measured = {
-        when: anonymity(engine, f"({select})", source.unit, mask.recipe.quasi, mask.recipe.sensitive)
-        for when, select in (("before", copy.given), ("after", copy.select))
+        when: anonymity(engine, f"({select})", source.unit, recipe.quasi, recipe.sensitive)
+        for when, select in (("before", before), ("after", after))
     }
     return {when: found.facts() for when, found in measured.items() if found is not None}
 

@@ -77,7 +77,7 @@ def _described(c: Connection, version: str) -> dict[str, Any]:
     if known is None or found is None:
         raise not_found("dataset version", version, "./glovebox dataset list")
     said, recipe = catalogue.sheet_of(c, name), catalogue.recipe_of(c, version)
-    units, marks = said.get("units", {}), said.get("identifiers", {})
+    units, marks, proposed = said.get("units", {}), said.get("identifiers", {}), said.get("proposed", {})
     return {
         "version": version,
         "digest": found.digest,
@@ -93,6 +93,7 @@ def _described(c: Connection, version: str) -> dict[str, Any]:
             part: said.get(part)
             for part in ("source", "legal_basis", "retention_until", "described_by", "described_at")
         },
+        "scan": said.get("scan"),
         "keys": said.get("keys", {}),
         "masking": recipe,
         "tables": [
@@ -105,6 +106,7 @@ def _described(c: Connection, version: str) -> dict[str, Any]:
                         **column.facts(),
                         "unit": units.get(f"{table.name}.{column.name}"),
                         "identifier": marks.get(f"{table.name}.{column.name}"),
+                        "proposed": proposed.get(f"{table.name}.{column.name}", {}).get("role"),
                     }
                     for column in table.columns
                 ],

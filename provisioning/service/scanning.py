@@ -15,6 +15,7 @@ from provisioning.domain.classification import Classification
 from provisioning.domain.dataset import parse_version
 from provisioning.domain.errors import not_found
 from provisioning.domain.identifiers import classification_of
+from provisioning.domain.masking import TableRecipe
 from provisioning.domain.registration import TableSource
 from provisioning.intake.engine import engine
 from provisioning.intake.peek import Peeked, peek
@@ -33,20 +34,24 @@ class Scanned:
         return {"tables": [_table(one) for one in self.tables], "level": int(self.classification)}
 
 
-def scan_files(sources: Sequence[TableSource]) -> Scanned:
-    """Look at the first rows of each table. Raises RegistrationRefused or FileRefused; keeps nothing."""
+def scan_files(sources: Sequence[TableSource], recipes: Mapping[str, TableRecipe] | None = None) -> Scanned:
+    """Look at the first rows of each table, masked where there is a recipe; keeps nothing. Raises RegistrationRefused or FileRefused."""
     found = []
     with tempfile.TemporaryDirectory(prefix="glovebox-") as folder, engine(Path(folder)) as connection:
         for source in sources:
             work = Path(folder) / source.name
-            found.append(peek(connection, source, work))
+            found.append(peek(connection, source, work, (recipes or {}).get(source.name)))
             shutil.rmtree(work)
     every = [proposal for table in found for proposal in table.proposals]
     return Scanned(tuple(found), classification_of(every))
 
 
-def keep_proposals(db: Database, version: str, scanned: Scanned, *, actor: str, at: datetime) -> None:
-    """Put the proposals into the dataset's datasheet, where its stewards see them and confirm or correct."""
+def keep_proposals(
+    db: Database, version: str, scanned: Scanned, *, actor: str, at: datetime, lower: bool = False
+) -> None:
+    """Put the proposals into the dataset's datasheet, where its stewards see them and confirm or correct.
+
+    ``lower``: that ``actor`` confirmed a level below the one that the columns speak for."""
     name, _ = parse_version(version)
     proposed = {f"{table.name}.{p.column}": p.facts() for table in scanned.tables for p in table.proposals}
     with db.transaction(at) as t:
@@ -54,12 +59,14 @@ def keep_proposals(db: Database, version: str, scanned: Scanned, *, actor: str, 
         if known is None:
             raise not_found("dataset", name, "./glovebox dataset list")
         row, _ = known
-        catalogue.put_sheet(t, name, {**catalogue.sheet_of(t, name), "proposed": proposed})
-        facts = {
+        levels: dict[str, Any] = {
             "proposed_level": int(scanned.classification),
             "registered_level": int(row["classification"]),
-            "proposed": {place: one["role"] for place, one in sorted(proposed.items())},
+            **({"lower_level_confirmed_by": actor} if lower else {}),
         }
+        said = {**catalogue.sheet_of(t, name), "proposed": proposed, "scan": {"version": version, **levels}}
+        catalogue.put_sheet(t, name, said)
+        facts = {**levels, "proposed": {place: one["role"] for place, one in sorted(proposed.items())}}
         t.record(Entry("dataset.scanned", actor, {"dataset": name, "version": version}, facts))
 
 
@@ -69,4 +76,4 @@ def _table(found: Peeked) -> Mapping[str, Any]:
         {"name": c.name, "type": c.type, **(proposals[c.name].facts() if c.name in proposals else {})}
         for c in found.columns
     ]
-    return {"name": found.name, "columns": columns}
+    return {"name": found.name, "columns": columns, "effect": found.effect}

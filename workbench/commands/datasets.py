@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,16 +54,23 @@ def add(
     ] = 0,
     mask: Annotated[Path | None, typer.Option(help="A masking recipe: what is not masked is never stored.")] = None,
     project: Annotated[str | None, typer.Option(help="With --mask: the project it is masked for.")] = None,
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            "--confirm", help="The level is right although the column scan speaks for a higher one; on the record."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Register a dataset, or a new version of one, from files (CSV, Parquet, JSON lines, Excel, SQLite, DuckDB) or a server.
 
-    A file that cannot be read whole is refused with its lines named, and nothing of the delivery is kept.
+    A file that cannot be read whole is refused with its lines named, and nothing of the delivery is kept. What the column scan
+    proposes goes into the datasheet, where a steward confirms it; a level below the proposed one must be confirmed here.
     """
     with console.faults_in_three_parts(as_json):
         from provisioning.domain.classification import classification
         from provisioning.domain.registration import Registration
-        from provisioning.service import catalogue
+        from provisioning.service import registering
         from store.clock import now
         from store.database import Database
         from workbench.commands import delivery
@@ -85,9 +93,19 @@ def add(
         wanted = Registration(
             name, title, description, provider, int(classification(level)), tuple(steward), tables, recipes, project
         )
+        scanned = registering.look_at(wanted)
+        _show_proposals(scanned)
+        confirmed = confirm or (registering.is_lower(wanted, scanned) and _confirmed(wanted, scanned, as_json))
         with console.bar("reading") as progress:
-            version = catalogue.register_dataset(
-                Database.open(settings), settings, wanted, actor=by, at=now(), progress=progress
+            version = registering.register(
+                Database.open(settings),
+                settings,
+                wanted,
+                scanned,
+                actor=by,
+                clock=now,
+                confirmed=confirmed,
+                progress=progress,
             )
         if as_json:
             console.answer({"version": version})
@@ -329,6 +347,26 @@ def show(
         for one in tables:
             console.out.print(f"\n{one.name}: {one.rows:,} rows, privacy unit {one.unit or 'each row'}", markup=False)
             console.table(["column", "type", "meaning"], [[c.name, c.type, c.meaning] for c in one.columns])
+
+
+def _show_proposals(scanned: Any) -> None:
+    for table in scanned.tables:
+        for one in table.proposals:
+            console.say(f"{table.name}.{one.column}: {one.kind} ({one.role}, {one.share} %)")
+    console.say(f"The columns speak for level {int(scanned.classification)}, {scanned.classification.word}.")
+
+
+def _confirmed(wanted: Any, scanned: Any, as_json: bool) -> bool:
+    """Asked where somebody can answer. Without a terminal it is what was said on the command line."""
+    if as_json or not _at_a_terminal():
+        return False
+    return typer.confirm(
+        f"Register {wanted.dataset} below the level that its columns speak for? It goes on the record.", err=True
+    )
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _facts(one: Any) -> dict[str, Any]:

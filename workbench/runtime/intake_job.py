@@ -16,7 +16,7 @@ from installation.fault import Fault
 from installation.settings import Settings, load
 from provisioning.domain.errors import RowsRefused
 from provisioning.domain.registration import Registration, TableSource
-from provisioning.service import catalogue, scanning
+from provisioning.service import registering, scanning
 from store.clock import now
 from store.database import Database
 from workbench.console import in_three_parts, of_the_machine
@@ -65,10 +65,16 @@ def register(settings: Settings, spec: dict[str, Any]) -> None:
             tuple(given["stewards"]),
             sources,
         ).checked()
-        scanned = scanning.scan_files(sources)
-        db, progress = Database.open(settings), _Told(settings, job)
-        version = catalogue.register_dataset(db, settings, wanted, actor=actor, at=now(), progress=progress)
-        scanning.keep_proposals(db, version, scanned, actor=actor, at=now())
+        version = registering.register(
+            Database.open(settings),
+            settings,
+            wanted,
+            registering.look_at(wanted),
+            actor=actor,
+            clock=now,
+            confirmed=given["confirmed"],
+            progress=_Told(settings, job),
+        )
         intake.write(settings, {**job, "state": "registered", "share": 100, "version": version})
     except Exception as broken:
         fault = _told(broken)

@@ -88,6 +88,7 @@ def test_from_the_folder_to_a_stewards_confirmation(world: World, adam: TestClie
     assert "wait for you: confirm or correct them" in shown
     assert '<option value="direct" selected>' in shown
     form = {"source": "The clinic's own system", "identifier.visits.姓名": "direct", "identifier.visits.id": "quasi"}
+    form |= {"identifier.visits.age": "quasi", "key.visits.id": "visits.id"}
     bad = stella.post(f"{PREFIX}data/visits/description", data={**form, "retention_until": "soon"})
     assert bad.status_code == 422
     assert "The clinic&#39;s own system" in bad.text
@@ -119,6 +120,7 @@ def test_rows_that_cannot_be_read_stop_it_with_their_lines_and_nothing_is_kept(w
         ({"level": "9"}, "It has no level."),
         ({"unit.0": ""}, "It is not said whom the rows of"),
         ({"leave_out": "many"}, "is not a number"),
+        ({"level": "2", "spoken": "3"}, "speak for a higher level"),
     ],
 )
 def test_a_bad_form_begins_nothing_and_comes_back_as_it_was(
@@ -130,6 +132,18 @@ def test_a_bad_form_begins_nothing_and_comes_back_as_it_was(
     assert why in answer.text
     assert "One row for each visit." in answer.text
     assert IntakeFolder(world.settings).jobs() == ()
+
+
+def test_a_lower_level_is_registered_only_when_it_is_confirmed(world: World, adam: TestClient) -> None:
+    deliver(world, ROWS)
+    for confirmed, state in (("", "refused"), ("yes", "registered")):  # the page's own word for it was taken out
+        sent = adam.post(f"{PREFIX}admin/intake/new", data={**ASKED, "level": "2", "confirmed": confirmed})
+        job = ended(world, sent.headers["location"].rpartition("/")[2])
+        assert job.state == state, job.fault
+    (scanned,) = world.entries("dataset.scanned")
+    assert scanned["facts"]["lower_level_confirmed_by"] == "adam"  # type: ignore[index]
+    page = signed_in(make_desk(world), "stella").get(f"{PREFIX}data/visits").text
+    assert "The lower level was confirmed by adam." in page
 
 
 def test_a_new_version_is_asked_for_with_the_words_of_the_first(world: World, adam: TestClient) -> None:
