@@ -18,6 +18,7 @@ from egress_gate.notify import notices
 from egress_gate.notify.channels import Channel, NoAddress
 from egress_gate.notify.notices import Notice
 from egress_gate.service.ports import Store
+from installation.rounds import in_rounds
 from store.clock import moment
 
 log = logging.getLogger("glovebox.gate.notifier")
@@ -37,14 +38,7 @@ class Notifier:
 
     def run(self, stop: Event) -> None:
         """Until `stop` is set."""
-        while not stop.is_set():
-            try:
-                busy = self.round()
-            except Exception:  # the loop must outlive a locked database or a full disk
-                log.exception("the notifier's round failed")
-                busy = False
-            if not busy:
-                stop.wait(self.idle)
+        in_rounds(self.round, stop, self.idle, log)
 
     def round(self) -> bool:
         """Draw what happened, send what is due; True when anything moved."""

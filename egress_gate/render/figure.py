@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from egress_gate.render.apart import run_apart
 from egress_gate.render.bundle import Part
 from egress_gate.render.figure_png import only_pixels
 from egress_gate.render.figure_spec import Figure
@@ -85,16 +85,7 @@ def figure_parts(name: str, drawing: Drawing, table: CanonicalTable) -> tuple[Pa
 def _run(job: Mapping[str, Any]) -> dict[str, Any]:
     """In a process of its own: no environment, bounded time and memory, no file larger than nothing."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(PROGRAM), str(SECONDS), str(MEMORY)],
-            input=json.dumps(job, allow_nan=False).encode(),
-            capture_output=True,
-            check=True,
-            timeout=SECONDS + 10,
-            env={},
-            cwd="/",
-        )
-        found = json.loads(done.stdout)
+        found = json.loads(run_apart(PROGRAM, json.dumps(job, allow_nan=False).encode(), SECONDS, MEMORY))
     except (OSError, subprocess.SubprocessError, ValueError) as broken:
         private = getattr(broken, "stderr", b"") or str(broken).encode()
         raise _not_drawn("The drawing failed or took too long.", private[-2000:].decode("utf-8", "replace")) from broken

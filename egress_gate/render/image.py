@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
+from egress_gate.render.apart import run_apart
 from egress_gate.render.figure_png import written
 from installation.fault import Fault
 
@@ -71,22 +71,13 @@ def reencoded(data: bytes) -> bytes:
 def _run(data: bytes) -> bytes:
     """In a process of its own: no environment, bounded time and memory, no file larger than nothing."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(PROGRAM), str(SECONDS), str(MEMORY)],
-            input=data,
-            capture_output=True,
-            check=True,
-            timeout=3 * SECONDS,
-            env={},
-            cwd="/",
-        )
+        return run_apart(PROGRAM, data, SECONDS, MEMORY)
     except subprocess.CalledProcessError as broken:
         if broken.returncode < 0:
             raise _refused("away", f"signal {-broken.returncode}") from broken
         raise _refused("broken", broken.stderr[-300:].decode("utf-8", "replace")) from broken
     except (OSError, subprocess.SubprocessError) as broken:
         raise _refused("away", type(broken).__name__) from broken
-    return done.stdout
 
 
 def _refused(word: str, private: str = "") -> ImageRefused:

@@ -12,12 +12,12 @@ import hashlib
 import html
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from egress_gate.render.apart import run_apart
 from installation.fault import Fault
 
 PROGRAM = Path(__file__).with_name("notebook_convert.py")
@@ -68,22 +68,14 @@ def rendered(cells: Sequence[ShownCell]) -> bytes:
     """The inside of a page. Raises NotebookNotShown when nbconvert stumbles or takes too long."""
     job = json.dumps({"cells": [_given(one) for one in cells]}).encode()
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(PROGRAM), str(SECONDS), str(MEMORY)],
-            input=job,
-            capture_output=True,
-            check=True,
-            timeout=3 * SECONDS,
-            env={},
-            cwd="/",
-        )
+        made = run_apart(PROGRAM, job, SECONDS, MEMORY)
     except subprocess.CalledProcessError as broken:
         raise _not_shown(broken.stderr[-2000:].decode("utf-8", "replace")) from broken
     except (OSError, subprocess.SubprocessError) as broken:
         raise _not_shown(type(broken).__name__) from broken
-    if len(done.stdout) > MAX_HTML:
+    if len(made) > MAX_HTML:
         raise _not_shown("too long")
-    return done.stdout
+    return made
 
 
 def page(inside: bytes, title: str) -> bytes:

@@ -31,6 +31,7 @@ from egress_gate.store.requests import RequestRow, canonical
 from egress_gate.store.reruns import ENDED, RerunRow, RerunState
 from egress_gate.verifier.port import Rerun, Rerunner, TableFile, VerifierAway
 from installation.fault import Fault
+from installation.rounds import in_rounds
 from ledger.entry import Entry
 from store.clock import stamp
 from store.database import Transaction
@@ -222,14 +223,7 @@ class Reexecutions:
     idle: float = 1.0
 
     def run(self, stop: Event) -> None:
-        while not stop.is_set():
-            try:
-                busy = self.round()
-            except Exception:  # the loop must outlive a locked database or a full disk
-                log.exception("the round of notebooks failed")
-                busy = False
-            if not busy:
-                stop.wait(self.idle)
+        in_rounds(self.round, stop, self.idle, log)
 
     def round(self) -> bool:
         held = claim(self.gate, self.clock())

@@ -15,6 +15,7 @@ from egress_gate.service.release import prepare, put_off, release
 from egress_gate.store import requests
 from egress_gate.store.requests import RequestRow
 from installation.fault import Fault
+from installation.rounds import in_rounds
 from policy_engine import PolicyUnavailable
 from store.clock import stamp
 
@@ -50,14 +51,7 @@ class Worker:
 
     def run(self, stop: Event) -> None:
         """Until `stop` is set."""
-        while not stop.is_set():
-            try:
-                busy = self.round()
-            except Exception:  # the loop must outlive a locked database or a full disk
-                log.exception("the worker's round failed")
-                busy = False
-            if not busy:
-                stop.wait(self.idle)
+        in_rounds(self.round, stop, self.idle, log)
 
     def round(self) -> bool:
         """Take up everything that is due once; True when anything was moved."""

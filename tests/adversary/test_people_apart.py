@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from egress_gate.service.assess import assess_file
+from tests.assessed import assessed, table
 
 
 @pytest.fixture
@@ -17,18 +16,8 @@ def labs(tmp_path: Path) -> Any:
     """Judges over a table of laboratory values, by default of public data, for which the decision is automatic."""
 
     def judged(rows: Iterable[tuple[Any, ...]], sql: str, *earlier: str, **more: Any) -> dict[str, Any]:
-        lines = ["id,day,kind,site", *(",".join(str(v) for v in row) for row in rows)]
-        (tmp_path / "v.csv").write_text("\n".join(lines) + "\n", "utf-8")
-        body = {
-            "tables": {"v": {"path": "v.csv", "unit": "id"}},
-            "classification": "public",
-            "parameters": {"min_contributors": 10, "dominance": {"n": 2, "k": 0.9}, "p_percent": 0.1},
-            "earlier": [{"sql": one} for one in earlier],
-            "sql": sql,
-            **more,
-        }
-        (tmp_path / "case.json").write_text(json.dumps(body), "utf-8")
-        return assess_file(tmp_path / "case.json")
+        tables = table(tmp_path, "v", "id,day,kind,site", [",".join(str(v) for v in row) for row in rows])
+        return assessed(tmp_path, tables, sql, earlier, **{"classification": "public", **more})
 
     return judged
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.derivation import parse
 from egress_gate.disclosure.flatten import flatten
 from egress_gate.disclosure.quantities import Quantity, quantity_of
-from egress_gate.service.assess import assess_file
+from tests.assessed import assessed, table
 
 ALL_BUT_ONE = "age <> 93"
 
@@ -23,21 +22,11 @@ def case(tmp_path: Path) -> Any:
     people = [f"{n},{20 + n % 60},{'mf'[n % 2]},{1000 + n * 7},{1 + n % 5},{1 + n % 2},{n % 2}" for n in range(600)]
     people.append("600,93,m,881,3,2,1")
     visits = [f"{n % 600},{'abc'[n % 3]},{50 + n % 17}" for n in range(1200)] + ["600,a,51", "600,b,51"]
-    (tmp_path / "p.csv").write_text("id,age,sex,pay,stage,member,ill\n" + "\n".join(people) + "\n", "utf-8")
-    (tmp_path / "v.csv").write_text("id,kind,cost\n" + "\n".join(visits) + "\n", "utf-8")
+    tables = table(tmp_path, "p", "id,age,sex,pay,stage,member,ill", people)
+    tables |= table(tmp_path, "v", "id,kind,cost", visits)
 
     def judged(sql: str, *earlier: str) -> dict[str, Any]:
-        body = {
-            "tables": {"p": {"path": "p.csv", "unit": "id"}, "v": {"path": "v.csv", "unit": "id"}},
-            "classification": "public",
-            "parameters": {"min_contributors": 10, "dominance": {"n": 2, "k": 0.9}, "p_percent": 0.1},
-            "protect": False,
-            "earlier": [{"sql": one, "suppressed": [], "rounding_base": None} for one in earlier],
-            "sql": sql,
-            "suppressed": [],
-        }
-        (tmp_path / "case.json").write_text(json.dumps(body), "utf-8")
-        return assess_file(tmp_path / "case.json")
+        return assessed(tmp_path, tables, sql, earlier, classification="public")
 
     return judged
 

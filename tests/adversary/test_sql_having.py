@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from egress_gate.service.assess import assess_file
 from installation.fault import Fault
+from tests.assessed import assessed, table
 
 BOTH = "SELECT region, sex, count(*) AS n, sum(x) AS total FROM t GROUP BY CUBE (region, sex)"
 Judge = Callable[..., dict[str, Any]]
@@ -22,18 +21,10 @@ def assess(tmp_path: Path) -> Judge:
     """Four regions by two sexes, 20 people in each but for three men in W."""
     people = [(r, s, n) for r in "NSEW" for s in "FM" for n in range(3 if (r, s) == ("W", "M") else 20)]
     lines = [f"{i},{region},{sex},{100 + n}" for i, (region, sex, n) in enumerate(people)]
-    (tmp_path / "t.csv").write_text("id,region,sex,x\n" + "\n".join(lines) + "\n", "utf-8")
+    tables = table(tmp_path, "t", "id,region,sex,x", lines)
 
     def run(sql: str, **more: Any) -> dict[str, Any]:
-        case = {
-            "tables": {"t": {"path": "t.csv", "unit": "id"}},
-            "classification": "public",
-            "parameters": {"min_contributors": 10, "dominance": {"n": 2, "k": 0.9}, "p_percent": 0.1},
-            "protect": True,
-            **more,
-        }
-        (tmp_path / "case.json").write_text(json.dumps({**case, "sql": sql}), "utf-8")
-        return assess_file(tmp_path / "case.json")
+        return assessed(tmp_path, tables, sql, **{"classification": "public", "protect": True, **more})
 
     return run
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from egress_gate.service.assess import assess_file
 from installation.fault import Fault
+from tests.assessed import assessed, table
 
 ONE = "age = 29 AND weight > 181.5"  # one person in the file below
 
@@ -18,20 +17,10 @@ ONE = "age = 29 AND weight > 181.5"  # one person in the file below
 def case(tmp_path: Path) -> Any:
     rows = [f"{n},{20 + n % 60},{n % 2},{60 + n % 90},{160 + n % 30},{100 + n * 7},{n % 2}" for n in range(600)]
     rows.append("9718,29,1,181.7,167,881,0")
-    (tmp_path / "p.csv").write_text("id,age,male,weight,height,futime,status\n" + "\n".join(rows) + "\n", "utf-8")
+    people = table(tmp_path, "p", "id,age,male,weight,height,futime,status", rows)
 
     def judged(sql: str, *earlier: str) -> dict[str, Any]:
-        body = {
-            "tables": {"p": {"path": "p.csv", "unit": "id"}},
-            "classification": "sensitive",
-            "parameters": {"min_contributors": 10, "dominance": {"n": 2, "k": 0.9}, "p_percent": 0.1},
-            "protect": True,
-            "earlier": [{"sql": one, "suppressed": [], "rounding_base": None} for one in earlier],
-            "sql": sql,
-            "suppressed": [],
-        }
-        (tmp_path / "case.json").write_text(json.dumps(body), "utf-8")
-        return assess_file(tmp_path / "case.json")
+        return assessed(tmp_path, people, sql, earlier, protect=True)
 
     return judged
 

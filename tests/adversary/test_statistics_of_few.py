@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from egress_gate.service.assess import assess_file
 from installation.fault import Fault
+from tests.assessed import assessed, table
 
 
 @pytest.fixture
 def case(tmp_path: Path) -> Any:
     chance = random.Random(5)
-    rows = ["id,age,male,ill,pay,kind"]
+    rows = []
     for n in range(1, 401):
         ill = int(n in (7, 8, 9))
         rows.append(f"{n},{20 + n % 60},{n % 2},{ill},{1000 + chance.randint(0, 900)},{'rare' if n == 11 else 'usual'}")
-    (tmp_path / "p.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    people = table(tmp_path, "p", "id,age,male,ill,pay,kind", rows)
 
     def judged(sql: str, **more: Any) -> dict[str, Any]:
-        body = {
-            "tables": {"p": {"path": "p.csv", "unit": "id"}},
-            "classification": "sensitive",
-            "parameters": {"min_contributors": 10, "dominance": {"n": 2, "k": 0.9}, "p_percent": 0.1},
-            "protect": False,
-            "earlier": [],
-            "sql": sql,
-            "suppressed": [],
-            **more,
-        }
-        (tmp_path / "case.json").write_text(json.dumps(body), "utf-8")
-        return assess_file(tmp_path / "case.json")
+        return assessed(tmp_path, people, sql, **more)
 
     return judged
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +16,6 @@ from egress_gate.service.submit import Draft, submit
 from egress_gate.service.worker import Worker
 from egress_gate.store import requests
 from ledger import bundle
-from tests.integration.cohort import SameProcess, cohort_world, sealed
-from tests.integration.opa_server import RunningOpa, running_opa
 from tests.unit.gate.desks import PREFIX, browser, make_desk, signed_in
 from tests.unit.gate.factory import ANA, World
 
@@ -40,26 +36,6 @@ TWO: dict[str, Any] = {
     "mark": "bar",
     "encoding": {"x": {"field": "male", "type": "nominal"}, "y": {"field": "n", "type": "quantitative"}},
 }
-
-
-@pytest.fixture(scope="module")
-def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOpa]:
-    with running_opa(tmp_path_factory.mktemp("opa")) as made:
-        yield made
-
-
-@pytest.fixture
-def world(tmp_path: Path, opa: RunningOpa) -> Iterator[World]:
-    made = cohort_world(tmp_path / "home", opa, SameProcess())
-    yield made
-    made.gate.engine.close()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def sealed_world(tmp_path: Path, opa: RunningOpa, built_image: str) -> Iterator[World]:
-    made = cohort_world(tmp_path / "home", opa, sealed(tmp_path / "verifier"))
-    yield made
-    made.gate.engine.close()  # type: ignore[attr-defined]
 
 
 def asked(world: World, spec: dict[str, Any], sql: str) -> requests.RequestRow:

@@ -27,19 +27,13 @@ from ledger import bundle
 from ledger.entry import Entry
 from policy_engine.opa_server import OpaServer
 from store import schema as s
-from tests.integration.opa_server import RunningOpa, running_opa
+from tests.integration.opa_server import RunningOpa
 from tests.unit.gate.factory import ANA, World, make_world
 
 SEX = "SELECT male, count(*) AS n, avg(age) AS age FROM nafld1 GROUP BY male"
 BANDS = """SELECT CASE WHEN age < 30 THEN 'under 30' WHEN age < 50 THEN '30-49' WHEN age < 70 THEN '50-69' ELSE '70 and over' END AS band,
   male, count(DISTINCT nafld3.id) AS people FROM nafld3 JOIN nafld1 ON nafld3.id = nafld1.id
   WHERE event = 'ang/isc' GROUP BY band, male"""
-
-
-@pytest.fixture(scope="module")
-def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOpa]:
-    with running_opa(tmp_path_factory.mktemp("opa")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from store import clock
 from store import schema as s
 from store.blobs import Blobs
 from store.database import Database
-from tests.integration.opa_server import RunningOpa, running_opa
+from tests.integration.opa_server import RunningOpa
 from tests.unit.gate.desks import PREFIX
 from tests.unit.gate.factory import SAFE, SMALL, seed
 
@@ -148,12 +148,6 @@ def until(true: Callable[[], bool], what: str, seconds: float = 30, log: Path | 
         if time.monotonic() > end:
             raise AssertionError(f"never: {what}\n{log.read_text() if log else ''}")
         time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOpa]:
-    with running_opa(tmp_path_factory.mktemp("opa")) as made:
-        yield made
 
 
 @pytest.fixture

