@@ -6,7 +6,9 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 from installation.settings import CHECKOUT
 
 POLICIES = CHECKOUT / "policies"
+PACKAGE = re.compile(r"^package\s+([\w.]+)", re.MULTILINE)
+_READS = re.compile(r"\bdata\.([\w.]+)")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,19 @@ class Bundle:
     modules: dict[str, str]
     data: dict[str, Any]
     digest: str
+
+    def behind(self, entry_points: Collection[str]) -> dict[str, str]:
+        """The modules of these entry points (``release/decision``) and of every package that they read, and so on."""
+        packages = {path: match[1] for path, text in self.modules.items() if (match := PACKAGE.search(text))}
+        wanted = [point.replace("/", ".") for point in entry_points]
+        found: dict[str, str] = {}
+        while wanted:
+            read = wanted.pop()
+            for path, package in packages.items():
+                if path not in found and _reaches(read, package):
+                    found[path] = self.modules[path]
+                    wanted += _READS.findall(found[path])
+        return found
 
     def tarball(self) -> bytes:
         """A deterministic OPA bundle (tar.gz without times or owners)."""
@@ -59,6 +76,12 @@ def read(folder: Path = POLICIES) -> Bundle:
     for name, content in [*((p, t.encode()) for p, t in sorted(modules.items())), ("data.json", _json(data))]:
         running.update(f"{name}\0{len(content)}\0".encode() + content)
     return Bundle(modules, data, running.hexdigest())
+
+
+def _reaches(read: str, package: str) -> bool:
+    """Whether reading ``data.{read}`` may read something of the package: it lies inside the package, or around it."""
+    inner, outer = f"{read}.", f"{package}."
+    return inner.startswith(outer) or outer.startswith(inner)
 
 
 def write(target: Path, folder: Path = POLICIES) -> Bundle:

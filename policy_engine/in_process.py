@@ -7,43 +7,57 @@ hold them to it.
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 import json
 import re
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
-
-# Both libraries carry a C++ runtime of their own; loaded in the other order the process ends with "free(): invalid pointer".
-import highspy  # noqa: F401
-from regopy import Interpreter, LogLevel, Output, RegoError
 
 from policy_engine import bundle
 from policy_engine.port import Answer, unavailable
 
+
+def _load_solver() -> None:
+    """Both libraries carry a C++ runtime of their own; loaded in the other order the process ends with "free(): invalid pointer".
+    The order of the shared objects is what counts: the solver's Python module, with numpy behind it, is loaded by who needs it.
+    """
+    found = importlib.util.find_spec("highspy")
+    for folder in found.submodule_search_locations or [] if found is not None else []:
+        for library in Path(folder).glob("_core.*.so"):
+            ctypes.CDLL(str(library))
+
+
+_load_solver()
+from regopy import Interpreter, LogLevel, Output, RegoError  # noqa: E402
+
 ENGINE = "regopy"
 _ANSWER = re.compile(r"^answer\s*:=", re.MULTILINE)
-_PACKAGE = re.compile(r"^package\s+([\w.]+)", re.MULTILINE)
 
 
 class InProcess:
     """Compiles the policies once; queries are serialised, because one interpreter holds one input.
 
-    Raises PolicyUnavailable when the policies cannot be compiled.
+    ``entry_points``: those that will be asked; all where none are named. The others, and modules that nothing of these reads, are
+    not compiled, which takes most of the time. Raises PolicyUnavailable when the policies cannot be compiled.
     """
 
-    def __init__(self, folder: Path = bundle.POLICIES) -> None:
+    def __init__(self, folder: Path = bundle.POLICIES, entry_points: Collection[str] = ()) -> None:
         loaded = bundle.read(folder)
+        modules = loaded.behind(entry_points) if entry_points else loaded.modules
         self.policy_digest = loaded.digest
         self._lock = threading.Lock()
         self._interpreter = Interpreter()
         self._interpreter.log_level = LogLevel.NONE
         self._entry_points = {
             f"{match[1].replace('.', '/')}/answer"
-            for text in loaded.modules.values()
-            if _ANSWER.search(text) and (match := _PACKAGE.search(text))
+            for text in modules.values()
+            if _ANSWER.search(text) and (match := bundle.PACKAGE.search(text))
         }
         try:
-            for path, text in loaded.modules.items():
+            for path, text in modules.items():
                 self._interpreter.add_module(path, text)
             self._interpreter.add_data_json(json.dumps(loaded.data))
             self._compiled = self._interpreter.build(None, sorted(self._entry_points)) if self._entry_points else None

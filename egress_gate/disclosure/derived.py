@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sqlglot import exp
 
@@ -36,12 +37,12 @@ class Aggregate:
     of_unit: bool = False  # count(DISTINCT unit): the contributors themselves
     derived: bool = False  # over a column that a subquery computed, where a condition may hide
 
-    @property
+    @cached_property
     def chooses(self) -> bool:
         """Whether a condition inside the aggregate, or in what it is taken of, may leave some people out."""
         return self.where is not None or self.derived or not is_plain(self.argument) or not is_plain(self.second)
 
-    @property
+    @cached_property
     def weighs(self) -> bool:
         """Whether people for whom one column is 0 count for nothing, so that only the others stand behind the value."""
         return self.func == "corr" or is_composed(self.argument)

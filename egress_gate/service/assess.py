@@ -1,7 +1,7 @@
 """`glovebox assess CASE.json`: the whole judgement of one table from files, without a hub, a container or a database.
 
-The table is measured by the verifier's own program in a process of its own, by the case's parameters; what follows from the findings is
-said by the policies, which know the classification's numbers. So a case may try other numbers, and the rules stay the rules.
+The table is measured by the verifier's own program, by the case's parameters; what follows from the findings is said by the policies,
+which know the classification's numbers. So a case may try other numbers, and the rules stay the rules.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from egress_gate.service.having import left_out
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.ports import EarlierTable
 from egress_gate.verifier.execute import CSV
-from egress_gate.verifier.in_process import Subprocess
+from egress_gate.verifier.in_process import Inside
 from egress_gate.verifier.port import Limits, TableFile
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 DATASET = "case"
 VERSION = "case/1"
+PARAMETERS_OF, DECISION = "release/parameters", "release/decision"
 SEARCH_SECONDS = 30.0
 LIMITS = Limits(seconds=600.0, memory=4 * 1024**3, cells=200_000)
 # What a case may say; anything else is a mistake that would change the judgement unseen.
@@ -74,13 +75,16 @@ class Case:
 def assess_file(path: Path) -> dict[str, Any]:
     """Judge the case in ``path``. Raises JudgementFault for a case that cannot be judged, and the faults of the SQL's reading."""
     begun = time.perf_counter()
-    case = read_case(path)
-    derivation = parse(case.sql, case.catalogue)
-    read = time.perf_counter()
-    with ThreadPoolExecutor(max_workers=1) as beside:  # the rules are loaded while the verifier counts
+    with ThreadPoolExecutor(
+        max_workers=2
+    ) as beside:  # the rules are loaded while the case is read and the verifier counts
+        loading = beside.submit(_engine)
+        case = read_case(path)
+        derivation = parse(case.sql, case.catalogue)
+        read = time.perf_counter()
         measuring = beside.submit(_measure, case, derivation)
-        engine = _engine()
-        strict = dict(engine.query("release/parameters", {"classifications": [case.level], "kinds": ["table"]}).result)
+        engine = loading.result()
+        strict = dict(engine.query(PARAMETERS_OF, {"classifications": [case.level], "kinds": ["table"]}).result)
         parameters = {**strict, **case.parameters}
         rules = Parameters.read(parameters)
         table = measuring.result()
@@ -96,7 +100,7 @@ def assess_file(path: Path) -> dict[str, Any]:
         small_allowed=int(parameters["small_cells_allowed"]),
     )
     decided = time.perf_counter()
-    universe = Universe(case.catalogue, case.files, {DATASET: VERSION}, Subprocess(), LIMITS, time.monotonic)
+    universe = Universe(case.catalogue, case.files, {DATASET: VERSION}, Inside(), LIMITS, time.monotonic)
     before = as_they_left(case.earlier, universe, rules)
     audit = before.unclear(joint_audit(derivation, judged, before.tables, rules, universe))
     audited = time.perf_counter()
@@ -125,14 +129,14 @@ def assess_file(path: Path) -> dict[str, Any]:
 def _measure(case: Case, derivation: Derivation) -> Tabulation:
     used = {t.key for t in derivation.tables}
     files = [f for f in case.files if f"{f.dataset}.{f.name}" in used]
-    measured = Subprocess().measure(plan(derivation), files, LIMITS)
+    measured = Inside().measure(plan(derivation), files, LIMITS)
     return tabulate(derivation, measured.values, measured.statistics)
 
 
 def _engine() -> InProcess:
-    from policy_engine.in_process import InProcess  # large libraries, loaded while the verifier counts
+    from policy_engine.in_process import InProcess  # a large library
 
-    return InProcess()
+    return InProcess(entry_points=[PARAMETERS_OF, DECISION])
 
 
 def read_case(path: Path) -> Case:
@@ -306,7 +310,7 @@ def _decide(
         "items": [item],
         "now": "1970-01-01T00:00:00Z",
     }
-    return dict(engine.query("release/decision", facts).result)
+    return dict(engine.query(DECISION, facts).result)
 
 
 def _cell(judged: JudgedCell) -> dict[str, Any]:

@@ -30,21 +30,24 @@ def main() -> int:
     raw = sys.stdin.buffer.read(MAX_JOB + 1)
     if len(raw) > MAX_JOB:
         return answer({"error": "too-large", "what": "The job is too large."})
+    return answer(respond(json.loads(raw)))
+
+
+def respond(job: dict[str, Any]) -> dict[str, Any]:
+    """What `run` measured, or the engine's refusal as an answer."""
     try:
-        return answer(run(json.loads(raw)))
+        return run(job)
     except duckdb.InterruptException:
-        return answer({"error": "time", "what": "The table took longer than its limit."})
+        return {"error": "time", "what": "The table took longer than its limit."}
     except duckdb.OutOfMemoryException:
-        return answer({"error": "memory", "what": "The table needed more memory than its limit."})
+        return {"error": "memory", "what": "The table needed more memory than its limit."}
     except duckdb.Error as broken:
         # The engine's message may hold a value of the data: its kind is public, the message goes to the steward's log.
-        return answer(
-            {
-                "error": "engine",
-                "what": f"The engine refused it ({type(broken).__name__}).",
-                "private": str(broken)[:2000],
-            }
-        )
+        return {
+            "error": "engine",
+            "what": f"The engine refused it ({type(broken).__name__}).",
+            "private": str(broken)[:2000],
+        }
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The program as a subprocess of its own, without a container: for `assess`, which has no engine, and for tests."""
+"""The program without a container: in this process for `assess`, which has no engine, or in a subprocess of its own for tests."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from egress_gate.disclosure.plan import Plan
+from egress_gate.verifier import execute
 from egress_gate.verifier.port import (
     PROGRAM,
     REFIT,
@@ -22,6 +24,7 @@ from egress_gate.verifier.port import (
     job,
     read_answer,
     read_facts,
+    read_measured,
     refit_job,
     scan_job,
 )
@@ -41,6 +44,15 @@ class Subprocess:
     def scan(self, plan: ScanPlan, tables: Sequence[TableFile], limits: Limits) -> Mapping[str, Any]:
         data = scan_job(plan, tables, limits, [str(t.path) for t in tables])
         return read_facts(*_run(SCAN[0], data, limits.seconds))
+
+
+class Inside(Subprocess):
+    """As little sealed, and without the start of a process for each table: the program is called. Only where one person asks for an
+    answer about files of their own, since a table that exhausts the machine ends this process."""
+
+    def measure(self, plan: Plan, tables: Sequence[TableFile], limits: Limits) -> Measured:
+        data = job(plan, tables, limits, [str(t.path) for t in tables])
+        return read_measured(execute.respond(json.loads(data)))
 
 
 def _run(program: Path, data: bytes, seconds: float) -> tuple[bytes, bytes]:

@@ -157,7 +157,12 @@ def _given(tables: Sequence[TableFile], limits: Limits, paths: Sequence[str]) ->
 
 def read_answer(data: bytes, errors: bytes) -> Measured:
     """What `execute.py` wrote. Raises VerifierRefused for its own refusals, VerifierAway for anything unreadable."""
-    found = read_facts(data, errors)
+    return read_measured(read_facts(data, errors), errors)
+
+
+def read_measured(found: Mapping[str, Any], errors: bytes = b"") -> Measured:
+    """An answer of `execute.py` as rows. Raises as `read_answer`."""
+    _refuse(found)
     try:
         return Measured(found["values"], found["statistics"], dict(found["seconds"]), str(found["engine"]))
     except (ValueError, KeyError, TypeError) as broken:
@@ -172,6 +177,11 @@ def read_facts(data: bytes, errors: bytes) -> dict[str, Any]:
         raise _unanswered(errors) from broken
     if not isinstance(found, dict):
         raise _unanswered(errors)
+    _refuse(found)
+    return found
+
+
+def _refuse(found: Mapping[str, Any]) -> None:
     if "error" in found:
         raise VerifierRefused(
             "The output was not computed.",
@@ -179,7 +189,6 @@ def read_facts(data: bytes, errors: bytes) -> dict[str, Any]:
             do="Make it smaller, or correct what the message names.",
             private=str(found.get("private", "")),
         )
-    return found
 
 
 def _unanswered(errors: bytes) -> VerifierAway:

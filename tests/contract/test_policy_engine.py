@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -137,6 +139,39 @@ def test_every_recorded_input_gets_the_recorded_answer(engine: PolicyEngine) -> 
         if given != case["answer"]:
             differing.append((entry_point, case["case"], given))
     assert differing == []
+
+
+def test_an_engine_of_one_entry_point_answers_as_the_whole_one() -> None:
+    differing = []
+    for asked in {entry_point for entry_point, _ in RECORDED}:
+        few = InProcess(entry_points=[asked])
+        assert few.policy_digest == bundle.read().digest
+        for entry_point, case in RECORDED:
+            if (
+                entry_point == asked
+                and case["answer"] is not None
+                and plain(few.query(asked, case["input"]).result) != case["answer"]
+            ):
+                differing.append((asked, case["case"]))
+    assert differing == []
+
+
+def test_an_engine_of_one_entry_point_knows_no_other() -> None:
+    with pytest.raises(PolicyUnavailable):
+        InProcess(entry_points=["release/parameters"]).query("release/decision", {})
+    with pytest.raises(PolicyUnavailable):
+        InProcess(entry_points=["release/nothing"]).query("release/nothing", {})
+
+
+def test_the_solver_works_after_the_engine_was_loaded() -> None:
+    """Whoever is loaded first gives both their C++ runtime: in a process of its own, since the wrong order ends it."""
+    code = (
+        "from policy_engine.in_process import InProcess; InProcess(entry_points=['release/parameters']); "
+        "import highspy; h = highspy.Highs(); h.silent(); x = h.addVariable(lb=0, ub=3); h.maximize(x); print(h.getObjectiveValue())"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environ)
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["3.0"]), done.stderr
 
 
 def test_the_recorded_inputs_cover_every_entry_point() -> None:

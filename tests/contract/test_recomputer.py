@@ -1,4 +1,4 @@
-"""One contract for both verifiers: the program as a subprocess, and sealed in a container."""
+"""One contract for all verifiers: the program inside this process, as a subprocess, and sealed in a container."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.derivation import parse
 from egress_gate.disclosure.plan import Plan, plan
 from egress_gate.verifier.container import SealedContainer
-from egress_gate.verifier.in_process import Subprocess
+from egress_gate.verifier.in_process import Inside, Subprocess
 from egress_gate.verifier.port import Limits, Runner, ScanPlan, TableFile, VerifierAway, VerifierRefused
 from installation.settings import Settings
 from provisioning.sandbox.hardening import verifier_profile
@@ -37,10 +37,10 @@ def _cgroup() -> int:
     return 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
 
 
-@pytest.fixture(params=[pytest.param("sealed", marks=pytest.mark.docker), "subprocess"])
+@pytest.fixture(params=[pytest.param("sealed", marks=pytest.mark.docker), "subprocess", "inside"])
 def runner(request: pytest.FixtureRequest, installed: Settings) -> Runner:
-    if request.param == "subprocess":
-        return Subprocess()
+    if request.param != "sealed":
+        return Subprocess() if request.param == "subprocess" else Inside()
     request.getfixturevalue("sandbox_image")  # the verifier runs in the image of this checkout
     return SealedContainer(installed)
 
