@@ -136,6 +136,8 @@ def _worst(found: Sequence[MeasureStats]) -> MeasureStats:
     """Over several kinds of unit: the fewest units, and the largest share of the top two."""
     if not found:
         return MeasureStats(0, 0, 0.0, 0.0, 0.0)
+    if len(found) == 1:
+        return found[0]
     top = max(found, key=lambda s: (s.top1 + s.top2) / s.total if s.total else 0.0)
     units = min((s.units for s in found if s.units), default=0)
     nonzero = min((s.nonzero for s in found if s.nonzero), default=0)

@@ -1,9 +1,9 @@
 """The gate's judgement beside ACRO's crosstab and beside the analyst's bare query in DuckDB, over the same Parquet file.
 
-Every run is a process of its own. The judgement is all of `assess`: reading the case and the SQL, the verifier's process, values
-and contributors of every cell and margin, primary rules, the policy's decision. Of ACRO only its crosstab is timed and of DuckDB only
-the query, both with everything loaded; their imports and ACRO's reading of the file are left out. The judgement's peak memory is the
-sum of its two processes' peaks. `gate_command_vs_duckdb` times both from start to end of the process.
+Every run is a process of its own. The judgement is all of `assess`: reading the case and the SQL, loading the policies, values and
+contributors of every cell and margin, primary rules, the policy's decision. Of ACRO only its crosstab is timed and of DuckDB only
+the query, both with everything loaded; the imports of all three and ACRO's reading of the file are left out.
+`gate_command_vs_duckdb` times both from start to end of the process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ASSESS = """import json, resource, sys
 from pathlib import Path
 from egress_gate.service.assess import assess_file
 found = assess_file(Path(sys.argv[1]))
-peak = sum(resource.getrusage(w).ru_maxrss * 1024 for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({"seconds": found["seconds"]["total"], "peak": peak, "cells": len(found["cells"]), "decision": found["decision"]}))
 """
 BARE = """import json, sys, time
