@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from egress_gate.desk import intake_form as asking
 from egress_gate.desk.admin_pages import page
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
 from egress_gate.desk.faults import status_of
+from egress_gate.desk.intake_form import MOST_TABLES
 from egress_gate.desk.kept_form import GONE, NOTHING, Form, Sent, answered
+from egress_gate.desk.recipe_form import fields_of
 from egress_gate.service import intake
-from egress_gate.service.errors import Malformed
-from egress_gate.service.intake import Delivery, FileOptions, Scan
+from egress_gate.service.intake import FileOptions, Scan
 from egress_gate.store import overview, sheets
 from installation.fault import Fault
 
 bringing = APIRouter(prefix="/admin/intake", include_in_schema=False, default_response_class=HTMLResponse)
-EACH_ROW = '"each row"'  # no column is named so: quotes are refused in headers
-MOST_FILES = 20
 
 
 @bringing.get("")
@@ -45,20 +46,37 @@ def new_page(
     request: Request,
     visitor: SignedIn,
     desk: TheDesk,
-    file: Annotated[list[str] | None, Query(max_length=MOST_FILES)] = None,
+    file: Annotated[list[str] | None, Query(max_length=MOST_TABLES)] = None,
     encoding: Annotated[str, Query(max_length=20)] = "",
+    delimiter: Annotated[str, Query(max_length=3)] = "",
     known: Annotated[str, Query(max_length=100)] = "",
+    like: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
-    """The columns of the chosen files with the scan's proposals, and the form. `known`: the dataset of which it is a new version."""
+    """The columns of the chosen files with the scan's proposals, and the form. `known`: the dataset of which it is a new version;
+    `like`: the version whose masking the form begins with."""
     intake.may_register(desk.gate, visitor.person, desk.clock())
-    fields = {"file": tuple(file or ()), "encoding": (encoding,), "known": (known,)}
+    fields = {"file": tuple(file or ()), "encoding": (encoding,), "delimiter": (delimiter,), "known": (known,)}
+    asked = Sent("choose", {**fields, "like": (like,), **asking.sheets(request.query_params)})
     try:
-        scan = intake.scan(desk.gate, desk.intake, visitor.person, _named(fields["file"]), encoding, desk.clock())
+        tables = asking.chosen(asked)
+        scan = intake.scan(desk.gate, desk.intake, visitor.person, tables, asking.reading(asked), desk.clock())
     except Fault as fault:
-        if isinstance(fault, GONE):
-            raise
-        return _folder(request, visitor, desk, Sent("choose", fields, fault), status_of(fault))
-    return _new(request, visitor, desk, scan, Sent("delivery", {**fields, **_as_registered(desk, known)}))
+        return _not_read(request, visitor, desk, asked, fault)
+    begun = {**fields, **asking.hidden(tables), **_as_registered(desk, known), **_masked_like(desk, like, tables)}
+    return _new(request, visitor, desk, scan, Sent("delivery", begun))
+
+
+@bringing.post("/look")
+def look(request: Request, visitor: SignedIn, desk: TheDesk, sent: Form) -> Response:
+    """The columns of a server's tables. The password came with the form; it is asked for again, because nothing keeps it."""
+    intake.may_register(desk.gate, visitor.person, desk.clock())
+    try:
+        tables = asking.of_server(sent)
+        scan = intake.scan(desk.gate, desk.intake, visitor.person, tables, asking.reading(sent), desk.clock())
+    except Fault as fault:
+        return _not_read(request, visitor, desk, Sent("server", sent.fields), fault)
+    begun = {**sent.fields, **asking.hidden(tables), **_as_registered(desk, sent.text("known"))}
+    return _new(request, visitor, desk, scan, Sent("delivery", begun))
 
 
 @bringing.post("/new")
@@ -66,12 +84,27 @@ def register(request: Request, visitor: SignedIn, desk: TheDesk, sent: Form) -> 
     """Begin the registration and go where its progress is shown; or show the form again as it was sent."""
     intake.may_register(desk.gate, visitor.person, desk.clock())
     try:
-        number = intake.begin(desk.gate, desk.intake, visitor.person, _delivery(sent), desk.clock())
+        number = intake.begin(desk.gate, desk.intake, visitor.person, asking.delivery(sent), desk.clock())
     except Fault as fault:
         if isinstance(fault, GONE):
             raise
         return _again(request, visitor, desk, Sent("delivery", sent.fields, fault))
     return RedirectResponse(f"{desk.prefix}admin/intake/jobs/{number}", 303)
+
+
+@bringing.post("/measure")
+def measure(request: Request, visitor: SignedIn, desk: TheDesk, sent: Form) -> Response:
+    """The form again, with what its masking does to the first rows: how many people stay alone. Nothing is kept."""
+    intake.may_register(desk.gate, visitor.person, desk.clock())
+    try:
+        tables = asking.tables(sent)
+        recipe = asking.recipe(sent, tables)
+        after = intake.scan(desk.gate, desk.intake, visitor.person, tables, asking.reading(sent), desk.clock(), recipe)
+    except Fault as fault:
+        if isinstance(fault, GONE):
+            raise
+        return _again(request, visitor, desk, Sent("delivery", sent.fields, fault))
+    return _again(request, visitor, desk, Sent("delivery", sent.fields), measured=after, recipe=recipe)
 
 
 @bringing.get("/jobs/{number}")
@@ -85,90 +118,52 @@ def job_page(
 
 def _folder(request: Request, visitor: Visitor, desk: Desk, sent: Sent = NOTHING, status: int = 200) -> Response:
     with desk.gate.store.read() as c:
-        datasets = overview.datasets(c)
+        datasets, recipes = overview.datasets(c), sheets.recipes(c)
     more = {
         "most_bytes": desk.intake.most_bytes,
         "files": desk.intake.files(),
         "jobs": desk.intake.jobs(),
         "datasets": datasets,
+        "recipes": recipes,
+        "with_sheets": asking.WITH_SHEETS,
     }
     return page(request, visitor, desk, "admin_intake.html", sent, status, **more)
 
 
-def _new(request: Request, visitor: Visitor, desk: Desk, scan: Scan, sent: Sent, status: int = 200) -> Response:
+def _not_read(request: Request, visitor: Visitor, desk: Desk, asked: Sent, fault: Fault) -> Response:
+    """The folder, with why; policy's no has a page of its own."""
+    if isinstance(fault, GONE):
+        raise fault
+    return _folder(request, visitor, desk, Sent(asked.form, asked.fields, fault), status_of(fault))
+
+
+def _new(
+    request: Request, visitor: Visitor, desk: Desk, scan: Scan, sent: Sent, status: int = 200, **more: Any
+) -> Response:
     with desk.gate.store.read() as c:
-        people = overview.people(c)
-    more = {"scan": scan, "people": people, "each_row": EACH_ROW}
-    return page(request, visitor, desk, "admin_intake_new.html", sent, status, **more)
+        people, projects = overview.people(c), overview.projects(c)
+    values = {"scan": scan, "people": people, "projects": projects, "each_row": asking.EACH_ROW, "measured": None}
+    return page(request, visitor, desk, "admin_intake_new.html", sent, status, **{**values, **more})
 
 
-def _again(request: Request, visitor: Visitor, desk: Desk, sent: Sent) -> Response:
-    """The form as it was sent, over a scan of the same files; without them there is nothing to show but the folder."""
+def _again(request: Request, visitor: Visitor, desk: Desk, sent: Sent, **more: Any) -> Response:
+    """The form as it was sent, over a scan of the same sources; without them there is nothing to show but the folder."""
     status = status_of(sent.fault) if sent.fault else 200
     try:
-        files = _named(sent.fields.get("file", ()))
-        scan = intake.scan(desk.gate, desk.intake, visitor.person, files, sent.text("encoding"), desk.clock())
+        tables = asking.chosen(sent)
+        scan = intake.scan(desk.gate, desk.intake, visitor.person, tables, asking.reading(sent), desk.clock())
     except Fault:
         return _folder(request, visitor, desk, Sent("choose", sent.fields, sent.fault), status)
-    return _new(request, visitor, desk, scan, sent, status)
+    return _new(request, visitor, desk, scan, sent, status, **more)
 
 
-def _named(files: tuple[str, ...]) -> tuple[FileOptions, ...]:
-    """Each file under a table name that SQL takes: the file's own in small letters where that is one."""
-    taken: set[str] = set()
-    made = []
-    for number, file in enumerate(files[:MOST_FILES], start=1):
-        stem = "".join(c if c.isascii() and c.isalnum() else "_" for c in file.rpartition(".")[0].lower()).strip("_")
-        name = stem[:60] if stem[:1].isalpha() and stem[:60] not in taken else f"table_{number}"
-        taken.add(name)
-        made.append(FileOptions(file, name))
-    return tuple(made)
-
-
-def _delivery(sent: Sent) -> Delivery:
-    """Raises Malformed for what cannot be read; what the words may be, provisioning says."""
-    _require_confirmed(sent)
-    named = _named(sent.fields.get("file", ()))
-    return Delivery(
-        dataset=sent.text("dataset"),
-        title=sent.text("title"),
-        description=sent.text("description"),
-        provider=sent.text("provider"),
-        level=_level(sent.text("level")),
-        stewards=sent.texts("stewards"),
-        files=tuple(_options(sent, n, one) for n, one in enumerate(named)),
-        encoding=sent.text("encoding"),
-        missing=tuple(text for text in sent.texts("missing")),
-        leave_out=min(sent.numbers("leave_").get("out", 0), 999),
-        confirmed=bool(sent.text("confirmed")),
-    )
-
-
-def _options(sent: Sent, n: int, one: FileOptions) -> FileOptions:
-    unit = sent.text(f"unit.{n}")
-    if not unit:
-        raise Malformed(
-            "It was not registered.",
-            why=f"It is not said whom the rows of {one.file[:80]} are about.",
-            do="Choose the column that names them, or say that each row is its own unit.",
-        )
-    return FileOptions(one.file, sent.text(f"table.{n}") or one.table, None if unit == EACH_ROW else unit)
-
-
-def _require_confirmed(sent: Sent) -> None:
-    """While the form can still come back; provisioning looks again before it registers."""
-    if _level(sent.text("level")) < sent.numbers("spoken").get("", 0) and not sent.text("confirmed"):
-        raise Malformed(
-            "It was not registered.",
-            why="Its columns speak for a higher level than the one that is chosen.",
-            do="Choose that level; or, where the scan is wrong, confirm the lower one below it.",
-        )
-
-
-def _level(text: str) -> int:
-    if text not in ("1", "2", "3", "4"):
-        raise Malformed("It was not registered.", why="It has no level.", do="Choose one of the four.")
-    return int(text)
+def _masked_like(desk: Desk, like: str, tables: Sequence[FileOptions]) -> Mapping[str, tuple[str, ...]]:
+    """The masking of an earlier version as the form's fields, for tables of the same names."""
+    with desk.gate.store.read() as c:
+        found = next((used for used in sheets.recipes(c) if used.version == like), None)
+    if found is None:
+        return {}
+    return {"project": (found.project,), **fields_of(found.recipe, [one.table for one in tables])}
 
 
 def _as_registered(desk: Desk, known: str) -> dict[str, Any]:

@@ -44,9 +44,12 @@ class ScannedColumn:
 
 @dataclass(frozen=True)
 class ScannedTable:
+    """`effect`: how identifiable people are before and after masking, where a recipe was given that asks for it."""
+
     name: str
     file: str
     columns: tuple[ScannedColumn, ...]
+    effect: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,45 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Server:
+    """A database server. It has no room for options: a page names where and who, nothing else."""
+
+    kind: str
+    host: str
+    port: int | None
+    database: str
+    account: str
+
+
+@dataclass(frozen=True)
 class FileOptions:
-    """How a file becomes a table. `unit` None: each row is its own privacy unit."""
+    """How a file, or a table of a `server`, becomes a table. `unit` None: each row is its own privacy unit.
+
+    `sheet`: the worksheet or table of a file that holds several, or the server's table."""
 
     file: str
     table: str
     unit: str | None = None
+    sheet: str = ""
+    server: Server | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How sources are read. `password` is a server's: it is passed on, and kept nowhere."""
+
+    encoding: str = ""
+    delimiter: str = ""
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What `./glovebox dataset add` is told, from a page. `confirmed`: that the level may be below the one its columns speak for."""
+    """What `./glovebox dataset add` is told, from a page. `confirmed`: that the level may be below the one its columns speak for.
+
+    `recipe`: how it is masked for `project` on the way in, as `./glovebox dataset mask` takes it."""
 
     dataset: str
     title: str
@@ -77,10 +108,12 @@ class Delivery:
     level: int
     stewards: tuple[str, ...]
     files: tuple[FileOptions, ...]
-    encoding: str = ""
+    reading: Reading = Reading()
     missing: tuple[str, ...] = ()
     leave_out: int = 0
     confirmed: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    project: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +164,9 @@ class Intake(Protocol):
 
     def remove(self, name: str, /) -> IntakeFile: ...
 
-    def scan(self, files: Sequence[FileOptions], encoding: str, /) -> Scan: ...
+    def scan(self, files: Sequence[FileOptions], reading: Reading, recipe: Mapping[str, Any], /) -> Scan:
+        """The first rows, masked where there is a recipe."""
+        ...
 
     def begin(self, delivery: Delivery, actor: str, /) -> str:
         """Start it in the background; its number. Raises a Fault while another one runs."""
@@ -181,11 +216,19 @@ def remove(gate: Gate, intake: Intake, person: Person, name: str, at: datetime) 
     log.info("%s removed %r from the intake folder: %d bytes", person.name, gone.name, gone.bytes)
 
 
-def scan(gate: Gate, intake: Intake, person: Person, files: Sequence[FileOptions], encoding: str, at: datetime) -> Scan:
+def scan(
+    gate: Gate,
+    intake: Intake,
+    person: Person,
+    files: Sequence[FileOptions],
+    reading: Reading,
+    at: datetime,
+    recipe: Mapping[str, Any] | None = None,
+) -> Scan:
     may_register(gate, person, at)
     if not files:
         raise Malformed("Nothing was read.", why="No file is chosen.", do="Choose at least one.")
-    return intake.scan(files, encoding)
+    return intake.scan(files, reading, recipe or {})
 
 
 def begin(gate: Gate, intake: Intake, person: Person, delivery: Delivery, at: datetime) -> str:

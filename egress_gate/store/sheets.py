@@ -132,6 +132,24 @@ def sheet(c: Connection, name: str) -> Sheet | None:
     )
 
 
+@dataclass(frozen=True)
+class UsedRecipe:
+    """A recipe that a version was masked with, for `project`."""
+
+    version: str
+    project: str
+    recipe: Mapping[str, Any]
+
+
+def recipes(c: Connection, most: int = 50) -> tuple[UsedRecipe, ...]:
+    """Newest first; a twin's is none."""
+    version = s.dataset_version
+    query = select(version.c.id, version.c.recipe).where(version.c.recipe.contains('"recipe"'))
+    rows = c.execute(query.order_by(version.c.registered_at.desc()).limit(most)).all()
+    read = ((r.id, json.loads(r.recipe)) for r in rows)
+    return tuple(UsedRecipe(v, used["project"], used["recipe"]) for v, used in read if "project" in used)
+
+
 def tables(c: Connection, version: str, said: Mapping[str, Any]) -> tuple[TableLine, ...]:
     """The tables of a version, with units and identifiers as ``said`` has them."""
     table = s.dataset_table

@@ -6,6 +6,7 @@ Nothing of them lies plain on a disk: what does not fit into memory spills encry
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -40,7 +41,7 @@ def read(engine: duckdb.DuckDBPyConnection, source: TableSource, limit: int | No
     Raises FileRefused when the server refuses, RegistrationRefused for values that no rule can hold."""
     running, size = hashlib.sha256(), 0
     relation = f"delivered_{source.name}"
-    server = sa.create_engine(_address(source), poolclass=sa.NullPool)
+    server = sa.create_engine(_address(source), poolclass=sa.NullPool, connect_args=_arguments(source))
     try:
         with server.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             table = _reflected(connection, source)
@@ -63,7 +64,7 @@ def read(engine: duckdb.DuckDBPyConnection, source: TableSource, limit: int | No
             do="Check address, account, table and password file with the server's own client.",
             private=type(refused).__name__,  # the driver's text may quote the address
         ) from refused
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as odd:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as odd:
         raise FileRefused(
             f"Table {source.name} was not registered: a value does not fit its column's type.",
             why="The server delivered what its own schema does not allow.",
@@ -75,6 +76,20 @@ def read(engine: duckdb.DuckDBPyConnection, source: TableSource, limit: int | No
     return Delivered(quoted(relation), size, running.hexdigest())
 
 
+def address(kind: str, host: str, port: int | None, database: str, account: str) -> str:
+    """A server's address from its parts, with no room for a driver's options. Raises RegistrationRefused."""
+    whole = re.fullmatch(r"[A-Za-z0-9.:-]+", host) and all(
+        re.fullmatch(r"[\w.@$-]+", part) for part in (database, account)
+    )
+    if kind not in _DRIVERS or not whole or not (port is None or 0 < port < 65536):
+        raise RegistrationRefused(
+            "The server was not read.",
+            why="Its kind, host, port, database or account is not one.",
+            do="Give the host's name or address, and database and account as the server knows them.",
+        )
+    return sa.URL.create(kind, username=account, host=host, port=port, database=database).render_as_string()
+
+
 def _address(source: TableSource) -> sa.URL:
     try:
         url = sa.make_url(str(source.address))
@@ -83,6 +98,12 @@ def _address(source: TableSource) -> sa.URL:
     if url.drivername not in _DRIVERS or not url.database:
         raise _refused(source.name, "Its address names no known kind of server, or no database.")
     return url.set(drivername=_DRIVERS[url.drivername], password=source.password or url.password)
+
+
+def _arguments(source: TableSource) -> dict[str, Any]:
+    """PyMySQL would write a password as Latin-1; the server takes UTF-8."""
+    given = source.password
+    return {"password": given.encode()} if given and str(source.address).startswith("mysql:") else {}
 
 
 def _reflected(connection: sa.Connection, source: TableSource) -> sa.Table:

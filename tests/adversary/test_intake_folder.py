@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from egress_gate.service.intake import Delivery, FileOptions
+from egress_gate.service.intake import Delivery, FileOptions, Reading
 from installation.fault import Fault
 from installation.settings import Settings
 from workbench.runtime.arriving import clean
@@ -41,7 +41,7 @@ def test_links_folders_pipes_and_other_kinds_are_no_files(folder: IntakeFolder) 
 def test_nothing_outside_is_scanned_or_registered(folder: IntakeFolder, name: str) -> None:
     options = (FileOptions(name, "t"),)
     with pytest.raises(Fault):
-        folder.scan(options, "")
+        folder.scan(options, Reading(), {})
     with pytest.raises(Fault):
         folder.begin(Delivery("d", "D", "d", "p", 1, ("stella",), options), "adam")
     assert folder.jobs() == ()

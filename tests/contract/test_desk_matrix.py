@@ -61,6 +61,8 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "admin/intake/new"): (403, 403, 403, 422, 403, 403, 302),  # no file is chosen
     ("POST", "admin/intake/new"): (403, 403, 403, 422, 403, 403, 401),
     ("GET", "admin/intake/jobs/{number}"): (403, 403, 403, 404, 403, 403, 302),
+    ("POST", "admin/intake/look"): (403, 403, 403, 422, 403, 403, 401),  # no server is named
+    ("POST", "admin/intake/measure"): (403, 403, 403, 422, 403, 403, 401),
     ("POST", "admin/intake/files/remove"): (403, 403, 403, 303, 403, 403, 401),
     ("POST", "api/v1/intake/files"): (403, 403, 403, 201, 403, 403, 401),
     ("GET", "admin/people"): (403, 403, 403, OK, OK, 403, 302),

@@ -1,4 +1,4 @@
-"""Tables of a real PostgreSQL become versions; what no rule can hold, a wrong table and a shown password are refused."""
+"""Tables of a real PostgreSQL and a real MariaDB become versions; what no rule can hold, a wrong table and a shown password are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from provisioning.domain.errors import FileRefused, RegistrationRefused
 from provisioning.domain.registration import TableSource
-from provisioning.intake import databases
 from tests.contract.test_store_database import postgres  # noqa: F401  its server
 from tests.unit.provisioning.world import World
 from workbench.commands import delivery
@@ -115,12 +114,6 @@ def test_a_server_that_does_not_answer_is_named_without_its_account(world: World
     with pytest.raises(FileRefused) as refused:
         world.register(table=away)
     assert "secret" not in repr(refused.value.__dict__)
-
-
-def test_mysqls_addresses_reach_its_own_driver() -> None:
-    made = databases._address(TableSource("visits", address="mysql://ana@db/ward", password="p w", unit="id"))
-    assert (made.drivername, made.password, made.database) == ("mysql+pymysql", "p w", "ward")
-    assert create_engine(made).dialect.driver == "pymysql"
 
 
 # -- the words of the command ---------------------------------------------------------------------------------------

@@ -175,13 +175,14 @@ def test_an_account_made_and_disabled_on_the_desk_signs_in_and_is_thrown_out(wor
     assert password not in entries
 
 
-def test_a_file_of_the_intake_folder_becomes_a_dataset_from_the_desk_that_runs(workbench: Settings) -> None:
-    folder = workbench.home / "intake"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / "visits.csv").write_text("id,age\n" + "".join(f"{n},{n % 90}\n" for n in range(50)), "utf-8")
+def test_a_file_sent_to_the_desk_that_runs_becomes_a_dataset(workbench: Settings) -> None:
+    rows = "id,age\n" + "".join(f"{n},{n % 90}\n" for n in range(50))
     with closing(signed_in(workbench, "adam")) as adam:
         adam.get("/services/gate/")
         secret = {"x-csrf-token": adam.get("/services/gate/api/v1/session").json()["csrf"]}
+        octets = {**secret, "content-type": "application/octet-stream"}
+        sent = adam.post("/services/gate/api/v1/intake/files?name=visits.csv", content=rows.encode(), headers=octets)
+        assert sent.status_code == 201, sent.text
         assert "by its name" in adam.get("/services/gate/admin/intake/new?file=visits.csv").text
         words = {"dataset": "visits", "title": "Visits", "description": "Of a clinic.", "provider": "clinic"}
         form = {**words, "level": "2", "stewards": "stella", "file": "visits.csv", "table.0": "visits", "unit.0": "id"}

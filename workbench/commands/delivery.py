@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,21 +57,26 @@ def tables(
 
 def recipe_in(path: Path) -> dict[str, TableRecipe]:
     """A masking recipe with the tables of codes that lie beside it. Raises WorkbenchFault, RegistrationRefused."""
+    return masking.parse(text_of(path, "recipe"), codes_beside(path.parent))
+
+
+def codes_beside(folder: Path) -> Callable[[str], bytes]:
+    """Reads the tables of codes that a recipe names, from one folder only."""
 
     def beside(name: str) -> bytes:
-        file = path.parent / name
+        file = folder / name
         try:
-            if Path(name).name != name or file.stat().st_size > MOST_BYTES:
+            if Path(name).name != name or file.is_symlink() or file.stat().st_size > MOST_BYTES:
                 raise OSError("not beside the recipe, or too large")
             return file.read_bytes()
         except OSError as broken:
             raise WorkbenchFault(
                 f"The table of codes {name[:60]!a} was not read.",
                 why="It does not lie beside the recipe, or is too large.",
-                do="Put it into the recipe's folder and name it without a path.",
+                do="Put it into the recipe's folder (on the desk: the intake folder) and name it without a path.",
             ) from broken
 
-    return masking.parse(text_of(path, "recipe"), beside)
+    return beside
 
 
 def password_in(path: Path | None) -> str | None:

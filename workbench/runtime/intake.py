@@ -11,14 +11,23 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from egress_gate.service.intake import Delivery, FileOptions, IntakeFile, Job, Scan, ScannedColumn, ScannedTable
+from egress_gate.service.intake import (
+    Delivery,
+    FileOptions,
+    IntakeFile,
+    Job,
+    Reading,
+    Scan,
+    ScannedColumn,
+    ScannedTable,
+)
 from installation.settings import Settings
 from provisioning.domain.registration import FORMATS
 from store.clock import stamp
@@ -79,9 +88,14 @@ class IntakeFolder:
             (self.folder / name).unlink()
         return found
 
-    def scan(self, files: Sequence[FileOptions], encoding: str, /) -> Scan:
-        self._require_here([one.file for one in files])
-        spec = {"do": "scan", "files": [asdict(one) for one in files], "encoding": encoding}
+    def scan(self, files: Sequence[FileOptions], reading: Reading, recipe: Mapping[str, Any], /) -> Scan:
+        self._require_here([one.file for one in files if one.server is None])
+        spec = {
+            "do": "scan",
+            "files": [asdict(one) for one in files],
+            "reading": asdict(reading),
+            "recipe": dict(recipe),
+        }
         try:
             ran = subprocess.run(
                 _command(),
@@ -104,7 +118,7 @@ class IntakeFolder:
         return _scan(said, {one.table: one.file for one in files})
 
     def begin(self, delivery: Delivery, actor: str, /) -> str:
-        self._require_here([one.file for one in delivery.files])
+        self._require_here([one.file for one in delivery.files if one.server is None])
         with self._one:
             if any(job.state == "reading" for job in self.jobs()):
                 raise WorkbenchFault(
@@ -178,6 +192,7 @@ def _scan(said: dict[str, Any], files: dict[str, str]) -> Scan:
                 ScannedColumn(c["name"], c["type"], c.get("kind", ""), c.get("role", ""), int(c.get("share", 0)))
                 for c in table["columns"]
             ),
+            table["effect"],
         )
         for table in said["tables"]
     )

@@ -14,11 +14,15 @@ from typing import Any
 
 from installation.fault import Fault
 from installation.settings import Settings, load
+from provisioning.domain import masking
 from provisioning.domain.errors import RowsRefused
+from provisioning.domain.masking import TableRecipe
 from provisioning.domain.registration import Registration, TableSource
+from provisioning.intake import databases
 from provisioning.service import registering, scanning
 from store.clock import now
 from store.database import Database
+from workbench.commands.delivery import codes_beside
 from workbench.console import in_three_parts, of_the_machine
 from workbench.runtime import hub_process, intake
 
@@ -37,7 +41,8 @@ def main() -> None:
 def scan(settings: Settings, spec: dict[str, Any]) -> dict[str, Any]:
     """What the scan proposes, or ``{"fault": …}`` in three parts; what nobody foresaw ends the process."""
     try:
-        return scanning.scan_files(_sources(settings, spec["files"], spec["encoding"])).facts()
+        sources = _sources(settings, spec["files"], spec["reading"])
+        return scanning.scan_files(sources, _recipes(settings, spec["recipe"])).facts()
     except (Fault, OSError) as broken:
         return {"fault": _told(broken).public()}
 
@@ -55,7 +60,7 @@ def register(settings: Settings, spec: dict[str, Any]) -> None:
         "began": hub_process.beginning(os.getpid()),
     }
     try:
-        sources = _sources(settings, given["files"], given["encoding"], given["missing"], given["leave_out"])
+        sources = _sources(settings, given["files"], given["reading"], given["missing"], given["leave_out"])
         wanted = Registration(
             given["dataset"],
             given["title"],
@@ -64,6 +69,8 @@ def register(settings: Settings, spec: dict[str, Any]) -> None:
             given["level"],
             tuple(given["stewards"]),
             sources,
+            _recipes(settings, given["recipe"]),
+            given["project"] or None,
         ).checked()
         version = registering.register(
             Database.open(settings),
@@ -97,21 +104,37 @@ class _Told:
 
 
 def _sources(
-    settings: Settings, files: list[dict[str, Any]], encoding: str, missing: tuple[str, ...] = (), leave_out: int = 0
+    settings: Settings,
+    files: list[dict[str, Any]],
+    reading: dict[str, str],
+    missing: tuple[str, ...] = (),
+    leave_out: int = 0,
 ) -> tuple[TableSource, ...]:
     folder = settings.home / intake.FOLDER
     return tuple(
         TableSource(
             name=one["table"],
-            files=(folder / Path(one["file"]).name,),
+            files=() if one["server"] else (folder / Path(one["file"]).name,),
+            address=databases.address(**one["server"]) if one["server"] else None,
+            password=reading["password"] or None,
+            sheet=one["sheet"] or None,
             unit=one["unit"],
             each_row_a_unit=one["unit"] is None,
-            encoding=encoding or None,
+            types=one["types"],
+            meanings=one["meanings"],
+            delimiter=reading["delimiter"] or None,
+            encoding=reading["encoding"] or None,
             nulls=("", *missing),
             leave_out=leave_out,
         )
         for one in files
     )
+
+
+def _recipes(settings: Settings, recipe: dict[str, Any]) -> dict[str, TableRecipe]:
+    """A recipe's tables of codes lie in the intake folder, too."""
+    folder = settings.home / intake.FOLDER
+    return masking.parse(json.dumps(recipe), codes_beside(folder)) if recipe else {}
 
 
 def _told(broken: Exception) -> Fault:

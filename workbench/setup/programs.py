@@ -72,6 +72,13 @@ def ensure_browser(settings: Settings, progress: Progress) -> str:
     return said.strip() or "there"
 
 
+def ensure_mariadb(settings: Settings, progress: Progress) -> str:
+    """MariaDB's server for the tests of registration from one: its programs only, no service."""
+    debian.ensure_programs({"mariadbd": "mariadb-server-core", "my_print_defaults": "mariadb-client-core"}, progress)
+    said = subprocess.run(["mariadbd", "--version"], capture_output=True, text=True, check=False).stdout
+    return said.strip() or "there"
+
+
 def ensure_gvisor(settings: Settings, progress: Progress) -> str:
     """gVisor's ``runsc`` for its own tests, from Debian. Where it is not to be had the other tests still run, and its own fail."""
     try:

@@ -25,9 +25,10 @@ def prepare(settings: Settings, console: Console) -> None:
 
 
 def prepare_tests(settings: Settings, console: Console) -> None:
-    """What the tests need beyond that: a browser, and a second runtime for sandboxes."""
+    """What the tests need beyond that: a browser, a MySQL server, and a second runtime for sandboxes."""
     steps = [
         Step("browser (Chromium)", programs.ensure_browser),
+        Step("a MySQL server (MariaDB)", programs.ensure_mariadb),
         Step("second runtime (gVisor)", programs.ensure_gvisor),
     ]
     run_steps(settings, steps, console)

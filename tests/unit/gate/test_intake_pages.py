@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
+import openpyxl
 import pytest
 from starlette.testclient import TestClient
 
@@ -173,3 +175,107 @@ def test_a_registration_whose_process_died_is_over(world: World, adam: TestClien
     assert "Another registration is under way." in second.text
     intake.write(world.settings, {**job, "state": "reading", **own, "began": "1"})
     assert "ended before its time" in adam.get(f"{PREFIX}admin/intake/jobs/{'a' * 16}").text
+
+
+MASKED = {
+    **ASKED,
+    "project": "liver",
+    "do.0.姓名": "drop",
+    "do.0.age": "bins",
+    "with.0.age": "30, 50",
+    "quasi.0": "age",
+}
+
+
+def test_masking_is_measured_before_anything_is_kept(world: World, adam: TestClient) -> None:
+    deliver(world, ROWS)
+    page = adam.post(f"{PREFIX}admin/intake/measure", data=MASKED).text
+    assert "What the masking does" in page
+    before, after = re.findall(r'data-label="Smallest group \(k\)">(\d+)<', page.replace("'", '"'))
+    assert (int(before), int(after)) == (1, 10)
+    assert "30, 50" in page
+    assert '<option value="drop" selected>' in page
+    assert '"edges": [30, 50]' in page.replace("&#34;", '"')
+    assert "As it would be stored, the columns speak for 2" in page
+    assert world.entries("dataset.registered") == []
+    assert not (world.settings.secrets / "masking").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"project": ""}, "Masking needs a project"),
+        ({"with.0.age": "old"}, "is not what the rule for"),
+        ({"do.0.id": "drop"}, "only a pseudonym keeps people countable"),
+        ({"do.0.age": "redact"}, "does not fit column"),
+        ({"do.0.age": "hierarchy", "with.0.age": "../secrets/ledger.key, up"}, "does not lie beside"),
+        ({"quasi.0": "姓名"}, "is measured but not in"),
+    ],
+)
+def test_masking_that_cannot_be_comes_back_with_why(
+    world: World, adam: TestClient, wrong: dict[str, str], why: str
+) -> None:
+    deliver(world, ROWS)
+    answer = adam.post(f"{PREFIX}admin/intake/measure", data={**MASKED, **wrong})
+    assert answer.status_code == 422
+    assert why in answer.text
+    assert "One row for each visit." in answer.text
+
+
+def test_what_is_masked_on_the_way_in_is_on_record_and_fills_the_next_form(world: World, adam: TestClient) -> None:
+    deliver(world, ROWS)
+    sent = adam.post(f"{PREFIX}admin/intake/new", data={**MASKED, "level": "2", "spoken": "3"})
+    job = ended(world, sent.headers["location"].rpartition("/")[2])
+    assert job.version == "visits/1", job.fault
+    with Database.open(world.settings).read() as c:
+        (table,) = catalogue.tables_of(c, "visits/1")
+    assert [column.name for column in table.columns] == ["id", "age", "weight <b>kg</b>"]
+    (entry,) = [e for e in world.entries("dataset.registered") if e["subject"]["dataset"] == "visits"]  # type: ignore[index]
+    assert entry["facts"]["masked_for"] == "liver"  # type: ignore[index]
+    assert "as visits/1 for liver" in adam.get(f"{PREFIX}admin/intake").text
+    (deliver(world, ROWS, "visits.csv"))
+    page = adam.get(f"{PREFIX}admin/intake/new", params={"file": "visits.csv", "like": "visits/1", "known": "visits"})
+    assert 'name="with.0.age" maxlength="2000"' in page.text
+    assert 'value="30, 50"' in page.text
+    assert '<option value="liver" selected>' in page.text
+
+
+def test_worksheets_types_and_meanings_come_from_the_page(world: World, adam: TestClient) -> None:
+    book = openpyxl.Workbook()
+    people, labs = book.active, book.create_sheet("Labs 1")
+    assert people is not None
+    people.title = "people"
+    for sheet, header in ((people, ("id", "age")), (labs, ("id", "hb"))):
+        sheet.append(header)
+        for n in range(30):
+            sheet.append((n, n % 7))
+    path = deliver(world, ROWS).parent / "book.xlsx"
+    book.save(path)
+    query = {"file": "book.xlsx", "sheets.book.xlsx": "people, Labs 1", "delimiter": ";"}
+    page = adam.get(f"{PREFIX}admin/intake/new", params=query).text
+    assert 'name="table.1" required maxlength="63" pattern="[a-z][a-z0-9_]*" autocomplete="off" value="labs_1"' in page
+    assert 'name="sheet.1" value="Labs 1"' in page
+    form = {
+        **{k: v for k, v in ASKED.items() if not k.startswith(("table", "unit", "file"))},
+        "file": ["book.xlsx", "book.xlsx"],
+        "sheet.0": "people",
+        "sheet.1": "Labs 1",
+        "unit.0": "id",
+        "unit.1": "id",
+        "type.0.id": "VARCHAR",
+        "meaning.1.hb": "Haemoglobin, g/dl",
+    }
+    sent = adam.post(f"{PREFIX}admin/intake/new", data=form)
+    job = ended(world, sent.headers["location"].rpartition("/")[2])
+    assert job.version == "visits/1", job.fault
+    with Database.open(world.settings).read() as c:
+        tables = {table.name: table for table in catalogue.tables_of(c, "visits/1")}
+    assert {c.name: (c.type, c.meaning) for c in tables["labs_1"].columns}["hb"] == ("BIGINT", "Haemoglobin, g/dl")
+    assert tables["people"].columns[0].type == "VARCHAR"
+
+
+def test_a_delimiter_that_is_said_is_used(world: World, adam: TestClient) -> None:
+    (deliver(world, ROWS).parent / "pipes.csv").write_text("id|a,b\n1|x,y\n2|z,w\n", "utf-8")
+    page = adam.get(f"{PREFIX}admin/intake/new", params={"file": "pipes.csv", "delimiter": "|"}).text
+    assert 'name="meaning.0.a,b"' in page
+    assert 'name="delimiter" value="|"' in page
