@@ -19,6 +19,7 @@ from pathlib import Path
 from installation.settings import Settings
 from vault.errors import VaultFault
 from vault.master import master_of
+from vault.pages import collapse_soon
 from vault.place import place_of, require_room
 from vault.sealing import SealedFolder, SealedWriter, erase_key, sealed_bytes
 
@@ -54,12 +55,16 @@ class Vault:
         with self._locked():
             mark = self._held(version) / f"s-{sandbox}"
             mark.touch(mode=0o600)
+            fresh = not self.path(version).exists()
             try:
-                return self._open(version, expected)
+                found = self._open(version, expected)
             except BaseException:
                 mark.unlink()
                 self._close_unheld(version)
                 raise
+        if fresh:  # people will read it again and again; a check reads it once
+            collapse_soon([found / name for name in sorted(expected)])
+        return found
 
     def release(self, sandbox: str) -> None:
         """The sandbox is gone: close what nobody else holds. Twice is once."""

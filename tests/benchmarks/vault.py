@@ -92,7 +92,8 @@ class Reading:
     def _bound(self) -> Any:
         """The sandbox's own limits, filter and user; only the mount differs."""
         ours = self._rig.client.api.inspect_container(self._vault.container)
-        host = {name: ours["HostConfig"][name] for name in ("Memory", "MemorySwap", "NanoCpus", "PidsLimit", "Runtime")}
+        host = {name: ours["HostConfig"][name] for name in ("Memory", "MemorySwap", "PidsLimit", "Runtime", "Ulimits")}
+        host |= {name: ours["HostConfig"][name] for name in ("NanoCpus", "CpuPeriod", "CpuQuota", "CpuShares")}
         host |= {name: ours["HostConfig"][name] for name in ("CapDrop", "SecurityOpt", "ReadonlyRootfs", "Tmpfs")}
         host |= {"NetworkMode": "none", "Binds": [f"{self.plain.parent}:/data/bench:ro"]}
         name = f"{self._rig.settings.sandbox.container_prefix}-plain"
