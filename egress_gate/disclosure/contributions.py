@@ -1,4 +1,5 @@
-"""Contributions of people who have several rows: added up to one number for each person and cell before anything is compared.
+"""Contributions of people who have several rows: added up to one number for each person and cell before anything is compared. For
+where `crowds` cannot say it faster.
 
 People who appear in one finest cell only are the same in every margin, so that their cells are added up; the others are added up
 again for each margin.
@@ -9,7 +10,16 @@ from __future__ import annotations
 from sqlglot import exp
 
 from egress_gate.disclosure.derivation import Aggregate, Derivation
-from egress_gate.disclosure.rollup import MAGNITUDES, Cells, key_names, left_out, merged_largest, sets_of
+from egress_gate.disclosure.rollup import (
+    MAGNITUDES,
+    Cells,
+    joined_on,
+    key_names,
+    left_out,
+    merged_largest,
+    sets_of,
+    tops_wanted,
+)
 
 
 def by_unit(derivation: Derivation, unit: exp.Column, number: int) -> tuple[str, ...]:
@@ -43,8 +53,7 @@ def _units(derivation: Derivation, unit: exp.Column, number: int) -> str:
             shown += [f"count(*) FILTER (WHERE {left_out(f'b.m{at}', one)}) AS o{at}"] if one.chooses else []
         elif not _bare(one):
             shown.append(f"count(b.m{at}) AS c{at}")
-    same = " AND ".join(f"b.{k} IS NOT DISTINCT FROM c.{k}" for k in keys)
-    joined = f" JOIN cells c ON {same}" if keys else ""
+    joined = f" JOIN cells c ON {joined_on(derivation, 'b', 'c')}" if keys else ""
     group = " GROUP BY c.code, b.u" if keys else " GROUP BY b.u"
     base = Cells(derivation, unit=unit).base()
     return (
@@ -79,12 +88,19 @@ def _margin(derivation: Derivation, number: int, at: int) -> str:
     joined = f"several{number} JOIN places{number} p USING (code)"
     again = f"SELECT p.p{at} AS place, u, {', '.join(parts)} FROM {joined} GROUP BY p.p{at}, u"  # noqa: S608 - our own names
     names = ["n_rows", "units", *(f"{letter}_{i}" for i in range(len(derivation.aggregates)) for letter in "untxzl")]
-    summed = [f"{merged_largest(n) if n.startswith('x_') else f'sum({n})'} AS {n}" for n in names]
+    wanted = {f"x_{i}" for i, one in enumerate(derivation.aggregates) if tops_wanted(one, derivation)}
+    summed = [f"{_merged(n, n in wanted)} AS {n}" for n in names]
     return (
         f"SELECT place, {', '.join(summed)} FROM ("  # noqa: S608 - our own names
         f"SELECT p.p{at} AS place, a.* EXCLUDE (code) FROM alone{number} a JOIN places{number} p USING (code) UNION ALL "
         f"SELECT place, {', '.join(_who(derivation))} FROM ({again}) GROUP BY place) GROUP BY place"
     )
+
+
+def _merged(name: str, largest: bool) -> str:
+    if name.startswith("x_"):
+        return merged_largest(name) if largest else "NULL"
+    return f"sum({name})"
 
 
 def _named(derivation: Derivation, chosen: list[str], table: str, place: str) -> str:
@@ -127,7 +143,7 @@ def _who(derivation: Derivation) -> list[str]:
             f"{with_value} AS u_{at}",
             f"sum({rows}) AS n_{at}",
             f"sum(abs({number})) AS t_{at}",
-            f"max(abs(CAST({number} AS DOUBLE)), 2) AS x_{at}",
+            f"max(abs(CAST({number} AS DOUBLE)), 2) AS x_{at}" if tops_wanted(one, derivation) else f"NULL AS x_{at}",
             f"count(*) FILTER (WHERE {number} <> 0 AND u IS NOT NULL) AS z_{at}",
             f"count(*) FILTER (WHERE {without} > 0 AND u IS NOT NULL) AS l_{at}",
         ]

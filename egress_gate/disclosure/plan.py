@@ -6,7 +6,8 @@ so that a negative value cannot hide dominance. Where a row may belong to severa
 unit is measured by itself and the rules take the worst.
 
 The rows are read once, into the finest cells; margins are added up from these. Where the data show that no unit has two rows, a row is
-a person and the cells already hold every contribution (`rollup`); otherwise people are added up first (`contributions`).
+a person and the cells already hold every contribution (`rollup`). Otherwise people are told apart by bitmaps, and only those who may be
+among the largest are added up (`crowds`); where that cannot be done, everybody is (`contributions`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlglot import exp
 
 from egress_gate.disclosure.catalogue import ROW
 from egress_gate.disclosure.contributions import by_unit
+from egress_gate.disclosure.crowds import by_crowd, finish, fits, persons
 from egress_gate.disclosure.derivation import DIALECT, Derivation
 from egress_gate.disclosure.rollup import Cells, measured_rows, rolled_values
 
@@ -30,8 +32,8 @@ class Step:
     Each test is a query of one yes, no or NULL (unknown); the first that knows decides. Without tests ``then`` is right.
     """
 
-    then: tuple[str, ...]
-    otherwise: tuple[str, ...] = ()
+    then: tuple[str | Step, ...]
+    otherwise: tuple[str | Step, ...] = ()
     tests: tuple[str, ...] = ()
 
 
@@ -40,8 +42,8 @@ class Plan:
     """``values`` computes the table, ``statistics`` one query for each kind of privacy unit, after ``steps``. Columns by position:
 
     values: keys, ``g`` bits (1: totalled over), aggregates. statistics: keys, bits, rows, units, then for each aggregate: units with a
-    value, non-missing rows, total of absolute contributions, list of the two largest, units with another contribution than zero,
-    units that a condition inside the aggregate leaves out with some row (0 where it has none).
+    value, non-missing rows, total of absolute contributions, list of the two largest (NULL of a count that no rule asks it of), units
+    with another contribution than zero, units that a condition inside the aggregate leaves out with some row (0 where it has none).
     """
 
     values: str
@@ -54,30 +56,24 @@ def plan(derivation: Derivation) -> Plan:
     units = derivation.source.units()
     rolled = rolled_values(derivation, "cells")
     values = rolled or derivation.select(hidden=True).sql(dialect=DIALECT)
-    valued = Cells(derivation, values=rolled is not None)
-    if len(units) == 1:
-        steps = [_one_kind(derivation, units[0], rolled is not None)]
-    else:
-        steps = [Step((valued.create("cells"),))]
-        steps += [_kind(derivation, unit, number) for number, unit in enumerate(units)]
+    both = Cells(derivation, values=rolled is not None, rows=True)
+    steps = [Step((both.create("cells"),)), *(_kind(derivation, unit, number) for number, unit in enumerate(units))]
     statistics = tuple(f"SELECT * FROM people{n}" for n in range(len(units)))  # noqa: S608 - our own names
     return Plan(values, statistics, tuple(steps))
 
 
-def _one_kind(derivation: Derivation, unit: exp.Column, valued: bool) -> Step:
-    """One pass for the values and for who stands behind them."""
-    both = Cells(derivation, values=valued, rows=True).create("cells")
-    then = (both, measured_rows(derivation, "cells", "people0"))
-    if _certain(derivation):
-        return Step(then)
-    alone = Cells(derivation, values=valued).create("cells")
-    return Step(then, (alone, *by_unit(derivation, unit, 0)), _tests(derivation, unit))
-
-
 def _kind(derivation: Derivation, unit: exp.Column, number: int) -> Step:
-    rows = Cells(derivation, rows=True).create(f"rows{number}")
-    then = (rows, measured_rows(derivation, f"rows{number}", f"people{number}"))
-    return Step(then, by_unit(derivation, unit, number), _tests(derivation, unit))
+    """Who stands behind the cells, for one kind of unit."""
+    rows = (measured_rows(derivation, "cells", f"people{number}"),)
+    if _certain(derivation):
+        return Step(rows)
+    first, few, once, each = by_crowd(derivation, unit, number)
+    crowds = Step(
+        (*first, Step(once, each, (few,)), finish(derivation, number)),
+        by_unit(derivation, unit, number),
+        (fits(derivation, number),),
+    )
+    return Step(rows, (persons(derivation, unit, number), crowds), _tests(derivation, unit))
 
 
 def _certain(derivation: Derivation) -> bool:

@@ -63,6 +63,17 @@ def key_names(derivation: Derivation) -> list[str]:
     return [f"k{number}" for number in range(len(derivation.keys))]
 
 
+def joined_on(derivation: Derivation, rows: str, cells: str) -> str:
+    """The condition by which a row belongs to a finest cell."""
+    same = [f"{rows}.{k} IS NOT DISTINCT FROM {cells}.{k}" for k in key_names(derivation)]
+    return " AND ".join(same) or "true"
+
+
+def tops_wanted(one: Aggregate, derivation: Derivation) -> bool:
+    """Whether a rule looks at the two largest contributors: of magnitudes, and of rows where they stand beside people."""
+    return one.func in MAGNITUDES or (not one.of_unit and any(a.of_unit for a in derivation.aggregates))
+
+
 def sets_of(derivation: Derivation) -> list[list[str]]:
     """The grouping sets by the plan's own names."""
     return [[f"k{i}" for i, key in enumerate(derivation.keys) if key.name in one] for one in derivation.grouping_sets]
@@ -115,7 +126,7 @@ def measured_rows(derivation: Derivation, cells: str, name: str) -> str:
         f"{_total('n_rows')} AS units",
     ]
     for number, one in enumerate(derivation.aggregates):
-        shown += _figures(number, one)
+        shown += _figures(number, one, tops=tops_wanted(one, derivation))
     return f"CREATE TEMP TABLE {name} AS SELECT {', '.join(shown)} FROM {cells}{grouping(sets_of(derivation))}"  # noqa: S608
 
 
@@ -176,10 +187,10 @@ def _row_parts(number: int, one: Aggregate) -> list[str]:
     return [*parts, f"count(*) FILTER (WHERE {left_out(m, one)}) AS l{number}"] if one.chooses else parts
 
 
-def _figures(number: int, one: Aggregate) -> list[str]:
+def _figures(number: int, one: Aggregate, *, tops: bool) -> list[str]:
     counted, rows = _total(f"n{number}"), _total("n_rows")
     if one.func not in MAGNITUDES:
-        ones = f"list_value(1.0, 1.0)[1:least({counted}, 2)]"
+        ones = f"list_value(1.0, 1.0)[1:least({counted}, 2)]" if tops else "NULL"
         return [counted, counted, counted, ones, counted, f"{rows} - {counted}"]
     missing = _total(f"l{number}") if one.chooses else f"{rows} - {counted}"
     largest = merged_largest(f"x{number}")

@@ -95,8 +95,11 @@ def prepare(con: duckdb.DuckDBPyConnection, tables: list[dict[str, Any]], limits
 
 def take(con: duckdb.DuckDBPyConnection, step: dict[str, Any]) -> None:
     """Make the temporary tables of one step, the way that the data allow."""
-    for statement in step["then"] if proven(con, step["tests"]) else step["otherwise"]:
-        con.execute(statement)
+    for one in step["then"] if proven(con, step["tests"]) else step["otherwise"]:
+        if isinstance(one, dict):
+            take(con, one)
+        else:
+            con.execute(one)
 
 
 def proven(con: duckdb.DuckDBPyConnection, tests: list[str]) -> bool:
