@@ -35,8 +35,19 @@ def persons(derivation: Derivation, unit: exp.Column, number: int) -> str:
 
 def fits(derivation: Derivation, number: int) -> str:
     """Whether this way is open: nobody has contributions of two signs, and the bitmaps have room."""
-    bits = MOST_BITS // (1 + len([m for _, one in enumerate(derivation.aggregates) for m in _masks(0, one)]))
-    return f"SELECT NOT bool_or(mixed) AND max(p) * (SELECT count(*) FROM cells) <= {bits} FROM persons{number}"  # noqa: S608
+    made = [f"CAST(sum({few}) < sum(n_rows) AS BIGINT)" for few in _fewer(derivation)]
+    bits = f"SELECT count(*) * (1 + {' + '.join(made)})" if made else "SELECT count(*)"
+    return f"SELECT NOT bool_or(mixed) AND max(p) * ({bits} FROM cells) <= {MOST_BITS} FROM persons{number}"  # noqa: S608
+
+
+def _fewer(derivation: Derivation) -> Iterator[str]:
+    """For each further bitmap the count of rows that makes it needless where it is that of all."""
+    for at, one in enumerate(derivation.aggregates):
+        if not _bare(one):
+            yield f"n{at}"  # with a value
+            yield f"z{at}" if one.func in MAGNITUDES and one.chooses else f"n{at}"  # left out
+            if one.func in MAGNITUDES:
+                yield f"z{at}"
 
 
 def by_crowd(

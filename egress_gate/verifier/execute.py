@@ -82,6 +82,7 @@ def prepare(con: duckdb.DuckDBPyConnection, tables: list[dict[str, Any]], limits
     con.execute("SET autoinstall_known_extensions=false")
     con.execute("SET autoload_known_extensions=false")
     con.execute("SET preserve_insertion_order=false")
+    con.execute("SET enable_progress_bar=false")  # it would be drawn into the answer
     paths = ", ".join(literal(table["path"]) for table in tables)
     con.execute(f"SET allowed_paths=[{paths}]")
     for table in tables:

@@ -22,7 +22,7 @@ def case(tmp_path: Path) -> Any:
     people = table(tmp_path, "p", "id,age,male,ill,pay,kind", rows)
 
     def judged(sql: str, **more: Any) -> dict[str, Any]:
-        return assessed(tmp_path, people, sql, **more)
+        return assessed(tmp_path, more.pop("tables", people), sql, **more)
 
     return judged
 

@@ -182,3 +182,9 @@ def test_many_who_may_be_the_largest_are_added_up_margin_by_margin(
 ) -> None:
     monkeypatch.setattr("egress_gate.disclosure.crowds.MOST_SUMS", 0)
     test_every_figure_is_that_of_one_plain_query_for_each_grouping(files, "short tail", "id")
+
+
+def test_a_long_query_draws_nothing_into_the_answer() -> None:
+    with duckdb.connect() as con:
+        execute.prepare(con, [], {"memory": 1 << 28})
+        assert con.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
