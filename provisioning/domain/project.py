@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from provisioning.domain.errors import ProjectRefused
 
+STATED = ("legal_basis", "output_plan")
+
 
 class ProjectState(StrEnum):
     ACTIVE = "active"
@@ -35,6 +37,11 @@ class Project:
     output_plan: str = ""
     assessed: tuple[str, ...] = ()  # items of the checklist that a person confirmed
     datasets: tuple[str, ...] = ()  # which data it means to use; what it may use, grants say
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """Which of the terms that policy may ask for the project states."""
+        return tuple(term for term in STATED if getattr(self, term).strip())
 
     def over(self, at: datetime) -> bool:
         return at >= self.expires_at

@@ -32,6 +32,7 @@ __all__ = [
     "change_quotas",
     "close_project",
     "create_project",
+    "describe_project",
     "extend_project",
     "freeze_project",
     "give_grant",
@@ -151,6 +152,44 @@ def extend_project(db: Database, *, name: str, expires_at: datetime, actor: str,
         t.execute(update(s.project).where(s.project.c.name == name).values(expires_at=stamp(expires_at)))
         facts = {"from": stamp(known.expires_at), "until": stamp(expires_at)}
         t.record(Entry("project.extended", actor, {"project": name}, facts))
+        return _required(t, name)
+
+
+def describe_project(
+    db: Database,
+    *,
+    name: str,
+    actor: str,
+    at: datetime,
+    title: str = "",
+    sponsor: str = "",
+    legal_basis: str = "",
+    output_plan: str = "",
+) -> Project:
+    """State what a project is; what is left empty stays as it was. Its purpose cannot change: grants were given for it.
+
+    Raises NotFound, RegistrationRefused for a text or name that cannot be, ProjectRefused for a closed project or no change."""
+    names.person(actor)
+    given = {"title": title, "legal_basis": legal_basis, "output_plan": output_plan}
+    said = {noun: names.text(noun.replace("_", " "), text) for noun, text in given.items() if text}
+    if sponsor:
+        names.person(sponsor)
+        said["sponsor"] = sponsor
+    with db.transaction(at) as t:
+        known = _required(t, name)
+        changed = {noun: text for noun, text in said.items() if getattr(known, noun) != text}
+        if known.state is ProjectState.CLOSED or not changed:
+            raise ProjectRefused(
+                f"Project {name} was not described.",
+                why="It is closed." if known.state is ProjectState.CLOSED else "Nothing would be different.",
+                do="Make a new project." if known.state is ProjectState.CLOSED else "Say what is to change.",
+            )
+        row = t.execute(select(s.project.c.terms).where(s.project.c.name == name)).scalar_one()
+        values = {noun: text for noun, text in changed.items() if noun not in lives.STATED}
+        terms: dict[str, Any] = {**json.loads(row), **{n: changed[n] for n in lives.STATED if n in changed}}
+        values["terms"] = json.dumps(terms, sort_keys=True)
+        t.execute(update(s.project).where(s.project.c.name == name).values(**values))
+        t.record(Entry("project.described", actor, {"project": name}, changed))
         return _required(t, name)
 
 

@@ -247,6 +247,7 @@ def _facts(
             "purpose": found.purpose,
             "members": list(found.members),
             "assessed": list(found.assessed),
+            "stated": list(found.stated),
         },
         "grants": [_grant_facts(c, each) for each in grants_of(c, found.name)],
         "works_on": works_on,

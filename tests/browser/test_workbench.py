@@ -60,6 +60,8 @@ def granted(workbench: Settings, tmp_path_factory: pytest.TempPathFactory) -> Se
         expires_at=until,
         actor="adam",
         at=at,
+        legal_basis="Statistics act",
+        output_plan="Counts by region",
     )
     projects.add_member(db, project="care", person="ana", actor="adam", at=at)
     projects.assess_project(db, name="care", confirmed=CHECKLIST["3"], actor="adam", at=at)

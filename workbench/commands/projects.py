@@ -76,6 +76,25 @@ def create(
 
 
 @app.command()
+def describe(
+    name: Name,
+    by: By,
+    title: Annotated[str, typer.Option(help="One line for people.")] = "",
+    sponsor: Annotated[str, typer.Option(help="Who answers for it.")] = "",
+    legal_basis: Annotated[str, typer.Option(help="Why the data may be used so, in law or contract.")] = "",
+    output_plan: Annotated[str, typer.Option(help="What the project intends to release.")] = "",
+) -> None:
+    """State or correct what a project is. What is left out stays; the purpose cannot change, because grants were given for it."""
+    with console.faults_in_three_parts():
+        from provisioning.service import projects
+        from store.clock import now
+
+        terms = {"title": title, "sponsor": sponsor, "legal_basis": legal_basis, "output_plan": output_plan}
+        projects.describe_project(_db(), name=name, actor=by, at=now(), **terms)
+        console.out.print(f"Project {name} is described.")
+
+
+@app.command()
 def assess(
     name: Name,
     by: By,

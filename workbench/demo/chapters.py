@@ -27,6 +27,10 @@ from workbench.demo.escapes import NEIGHBOUR_PORT, PREPARE, escapes, neighbour, 
 from workbench.demo.story import Differs, Story
 
 GATE = "/services/gate/api/v1"
+TERMS = {
+    "legal_basis": "Consent of the participants for research on liver disease",
+    "output_plan": "Tables of outcomes by age and sex for a paper",
+}
 
 
 @dataclass
@@ -97,8 +101,11 @@ def _project(db: Database, policies: PolicyEngine, story: Story) -> None:
             expires_at=at + timedelta(days=365),
             actor="adam",
             at=at,
+            **TERMS,
         )
         projects.add_member(db, project="liver", person="ana", actor="adam", at=at)
+    elif not known.stated:  # a demo of an earlier version left it without
+        projects.describe_project(db, name="liver", actor="adam", at=at, **TERMS)
     if known is None or not known.assessed:
         _assessed(db, policies, story)
     with db.read() as c:

@@ -11,6 +11,7 @@ import data.lib.level
 import data.lib.number
 import data.lib.quota
 import data.lib.reason
+import data.lib.terms
 import rego.v1
 
 # METADATA
@@ -33,6 +34,7 @@ complete if {
 	is_string(input.project.purpose)
 	is_array(input.project.members)
 	is_array(input.project.assessed)
+	is_array(input.project.stated)
 	is_array(input.grants)
 	is_string(input.now)
 	input.now > "2"
@@ -280,6 +282,51 @@ assessed if {
 #   message: The project has not been assessed for data of this classification.
 #   remedy: "Ask an administrator to go through the checklist: ./glovebox project assess."
 refusals contains "not_assessed" if not assessed
+
+stated contains term if some term in input.project.stated
+
+# What a level asks for that the project does not state. A level without terms lacks everything that can be stated.
+lacking contains term if {
+	some grant in input.grants
+	grant.id in in_force
+	some term in terms.of_level(shown_level(grant))
+	not term in stated
+}
+
+lacking contains term if {
+	some grant in input.grants
+	grant.id in in_force
+	level.known(shown_level(grant))
+	not terms.of_level(shown_level(grant))
+	some term in ["legal_basis", "output_plan"]
+}
+
+# METADATA
+# title: The project states its legal basis
+# description: Which levels ask for it stands in `policies/data/terms.json`.
+# custom:
+#   short_name: no_legal_basis
+#   message: The project does not state the legal basis that data of this classification needs.
+#   remedy: "Ask an administrator to state it: ./glovebox project describe --legal-basis."
+refusals contains "no_legal_basis" if "legal_basis" in lacking
+
+# METADATA
+# title: The project states what it intends to release
+# description: Which levels ask for an output plan stands in `policies/data/terms.json`.
+# custom:
+#   short_name: no_output_plan
+#   message: The project has no output plan, which data of this classification needs.
+#   remedy: "Ask an administrator to state it: ./glovebox project describe --output-plan."
+refusals contains "no_output_plan" if "output_plan" in lacking
+
+# METADATA
+# title: Nothing else is asked for
+# description: A term that no rule here knows would otherwise be asked for in vain.
+# custom:
+#   short_name: unknown_term
+#   message: Policy asks for a term of the project that no rule knows.
+#   remedy: "Ask an administrator to correct policies/data/terms.json."
+refusals contains "unknown_term" if count(lacking - {"legal_basis", "output_plan"}) > 0
 
 codes contains code if some code in refusals
 

@@ -26,6 +26,7 @@ asked := {
 		"purpose": "study livers",
 		"members": ["ana"],
 		"assessed": data.data.assessment["4"],
+		"stated": ["legal_basis", "output_plan"],
 	},
 	"grants": [given],
 	"now": "2026-11-23T00:00:00.000000Z",
@@ -107,7 +108,7 @@ test_every_missing_field_refuses if {
 	every field in ["person", "project", "grants", "now"] {
 		not start_sandbox.allow with input as object.remove(asked, [field])
 	}
-	every field in ["state", "expires_at", "purpose", "members", "assessed"] {
+	every field in ["state", "expires_at", "purpose", "members", "assessed", "stated"] {
 		not start_sandbox.allow with input as object.union(
 			object.remove(asked, ["project"]),
 			{"project": object.remove(asked.project, [field])},
@@ -207,4 +208,39 @@ test_a_level_without_a_checklist_is_never_assessed if {
 	found := start_sandbox.answer with input as asked with data.data.assessment as {"1": [], "2": [], "4": []}
 	not found.allow
 	codes(found) == {"not_assessed"}
+}
+
+test_sensitive_data_needs_a_legal_basis_and_an_output_plan if {
+	cases := {"no_legal_basis": ["output_plan"], "no_output_plan": ["legal_basis"]}
+	every level in [3, 4] {
+		every code, stated in cases {
+			question := object.union(with_grant({"classification": level}), with_project_only({"stated": stated}))
+			found := start_sandbox.answer with input as question
+			not found.allow
+			codes(found) == {code}
+		}
+	}
+}
+
+with_project_only(changes) := {"project": object.union(asked.project, changes)}
+
+test_public_and_internal_data_need_neither if {
+	every level in [1, 2] {
+		question := object.union(with_grant({"classification": level}), with_project_only({"stated": []}))
+		start_sandbox.allow with input as question
+	}
+}
+
+test_the_strictest_of_several_counts if {
+	internal := object.union(given, {"id": 8, "version": "icu/1", "dataset": "icu", "classification": 2})
+	question := object.union(with_project({"stated": []}), {"grants": [internal, given]})
+	found := start_sandbox.answer with input as question
+	codes(found) == {"no_legal_basis", "no_output_plan"}
+}
+
+test_a_level_without_terms_or_with_an_unknown_one_refuses if {
+	none := start_sandbox.answer with input as with_project({"stated": []}) with data.data.terms as {"1": []}
+	codes(none) == {"no_legal_basis", "no_output_plan"}
+	odd := start_sandbox.answer with input as asked with data.data.terms as {"3": ["blessing"]}
+	codes(odd) == {"unknown_term"}
 }

@@ -198,3 +198,40 @@ def test_members_do_not_assess_their_own_project(world: World) -> None:
     assert made.assessed == ("least_data",)
     (entry,) = world.entries("project.assessed")
     assert entry["facts"] == {"confirmed": ["least_data"]}
+
+
+def bare(world: World) -> None:
+    projects.create_project(
+        world.db, name="liver", title="T", purpose=PURPOSE, sponsor="adam", expires_at=AT + DAY, actor="adam", at=AT
+    )
+
+
+def test_what_a_project_is_can_be_stated_later_and_its_purpose_cannot_change(world: World) -> None:
+    bare(world)
+    made = projects.describe_project(world.db, name="liver", actor="adam", at=AT, legal_basis=" Consent ")
+    assert (made.stated, made.legal_basis) == (("legal_basis",), "Consent")
+    made = projects.describe_project(
+        world.db, name="liver", actor="adam", at=AT, legal_basis="Consent", output_plan="Tables", sponsor="eve"
+    )
+    assert (made.stated, made.sponsor, made.title) == (("legal_basis", "output_plan"), "eve", "T")
+    first, second = world.entries("project.described")
+    assert first["facts"] == {"legal_basis": "Consent"}
+    assert second["facts"] == {"output_plan": "Tables", "sponsor": "eve"}
+    with pytest.raises(TypeError):
+        projects.describe_project(world.db, name="liver", actor="adam", at=AT, purpose="x")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("changes", [{}, {"title": "T"}, {"sponsor": "not a name"}, {"legal_basis": " "}])
+def test_a_description_that_changes_nothing_or_cannot_be_is_refused(world: World, changes: dict[str, str]) -> None:
+    bare(world)
+    with pytest.raises((ProjectRefused, RegistrationRefused)):
+        projects.describe_project(world.db, name="liver", actor="adam", at=AT, **changes)
+    assert world.entries("project.described") == []
+
+
+def test_a_closed_or_unknown_project_is_not_described(world: World) -> None:
+    bare(world)
+    projects.close_project(world.db, name="liver", reason="Done.", actor="adam", at=AT)
+    for name, kind in (("liver", ProjectRefused), ("kidney", NotFound)):
+        with pytest.raises(kind):
+            projects.describe_project(world.db, name=name, actor="adam", at=AT, legal_basis="Consent")

@@ -198,6 +198,19 @@ def test_the_newest_granted_version_is_mounted(world: World) -> None:
     assert [d.version for d in plan(world).datasets] == ["nafld/2"]
 
 
+def test_sensitive_data_does_not_start_before_the_project_states_its_basis_and_plan(world: World) -> None:
+    world.register()
+    world.project(legal_basis="", output_plan="")
+    world.grant()
+    with pytest.raises(AccessRefused) as refused:
+        plan(world)
+    assert refused.value.reasons == ("no_legal_basis", "no_output_plan")
+    assert "./glovebox project describe" in refused.value.do
+    stated = {"legal_basis": "Consent, form 3", "output_plan": "Tables by age"}
+    projects.describe_project(world.db, name="liver", actor="adam", at=AT, **stated)
+    assert [d.version for d in plan(world).datasets] == ["nafld/1"]
+
+
 def test_one_blind_dataset_makes_the_session_blind(world: World) -> None:
     world.ready()
     world.register("tax", classification=4, stewards=("stella",))

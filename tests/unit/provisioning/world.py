@@ -79,9 +79,11 @@ class World:
         members: tuple[str, ...] = ("ana",),
         ends: datetime = START + 300 * DAY,
         level: int = 3,
+        **said: str,
     ) -> None:
         """A project, its members, and its prior assessment for data up to ``level``; none with 0."""
         terms = {"title": "Outcomes", "purpose": PURPOSE, "sponsor": "adam"}
+        terms |= {"legal_basis": "Consent, form 3", "output_plan": "Tables of outcomes by age and sex", **said}
         projects.create_project(self.db, name=name, expires_at=ends, actor="adam", at=START, **terms)
         for person in members:
             projects.add_member(self.db, project=name, person=person, actor="adam", at=START)
