@@ -307,7 +307,7 @@ def _item_view(
         file=_file(desk, c, item, check, given) if item.kind not in DERIVED and item.blob else None,
         resemblance=_resemblance(desk, item, check),
         overlaps=grid(item.name, check.canonical_sql, left) if check.canonical_sql else None,
-        inferred=bars(table.audit) if table else (),
+        inferred=bars(table.audit, say) if table else (),
     )
 
 

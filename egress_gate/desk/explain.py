@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,27 @@ _FUNCTIONS = {
     "median": "the median of %(x)s",
     "corr": "the correlation of %(x)s",
 }
+
+
+_GROUPS = re.compile(r"a set of (\d+) groups? by (.*)", re.DOTALL)
+_BETWEEN = re.compile(r"people between (.*) and what lies around or inside it", re.DOTALL)
+
+
+def whom(target: str, say: Say) -> str:
+    """Whom an inference of the joint audit is about, in the reader's language; `target` is its record's own text."""
+    if found := _GROUPS.fullmatch(target):
+        columns = found[2].replace('"', "")
+        one = found[1] == "1"
+        return (
+            say("one combination of %(columns)s", columns=columns)
+            if one
+            else say("%(n)s combinations of %(columns)s", n=found[1], columns=columns)
+        )
+    if found := _BETWEEN.fullmatch(target):
+        if found[1] == "all":
+            return say("the people between everybody and what was told of parts of them")
+        return say("the people between %(cell)s and what was told of parts or more of them", cell=found[1])
+    return target
 
 
 def plainly(text: str, **values: object) -> str:

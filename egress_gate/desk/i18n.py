@@ -6,6 +6,7 @@ English has a catalogue too: it turns the codes of rules and ledger entries into
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -24,6 +25,9 @@ FOLDER = Path(__file__).parent / "locale"
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh_Hans": "中文"}
 _ALIASES = {"zh": "zh_Hans", "zh_CN": "zh_Hans", "zh_SG": "zh_Hans", "zh_TW": "zh_Hans", "zh_Hans_CN": "zh_Hans"}
 
+_GAP = re.compile(r"\\?\{\d\\?\}")
+_NUMBERED = re.compile(r"\{(\d)\}")
+
 
 @lru_cache(maxsize=len(LANGUAGES))
 def translations(language: str) -> NullTranslations:
@@ -36,6 +40,24 @@ def translations(language: str) -> NullTranslations:
     write_mo(compiled, catalogue)
     compiled.seek(0)
     return Translations(compiled, domain="desk")
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _filled_in(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Of the faults' texts with gaps: what they look like filled in, and the translation. The most words first."""
+    gaps = [(text, said) for text, said in faults(language).items() if "{1}" in text]
+    gaps.sort(key=lambda one: -len(_GAP.sub("", one[0])))
+    return tuple((re.compile(_GAP.sub("(.+?)", re.escape(text)), re.DOTALL), said) for text, said in gaps)
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def faults(language: str) -> Mapping[str, str]:
+    """What faults say, as their source has it with ``{1}`` for each gap, in `language`."""
+    path = FOLDER / language / "LC_MESSAGES" / "faults.po"
+    if not path.exists():
+        return {}
+    with path.open("rb") as source:
+        return {str(one.id): str(one.string) for one in read_po(source, locale=language) if one.id and one.string}
 
 
 def choose(wanted: str | None, accepted: str | None) -> str:
@@ -63,6 +85,21 @@ class Voice:
         """`message` translated; ``%(name)s`` parts are filled in."""
         translated: str = self._texts.gettext(message) if message else ""
         return translated % values if values else translated
+
+    def told(self, said: str, depth: int = 2) -> str:
+        """What a fault or a reason says, in the reader's language. What is filled in, a name or a figure, stays; a part of SQL that has words
+        of its own is translated too. English where there is no translation."""
+        known: str = self._texts.gettext(said) if said else ""
+        if known != said or self.language == "en":
+            return known
+        found = faults(self.language).get(said)
+        if found is not None:
+            return found
+        for pattern, translation in _filled_in(self.language):
+            if (match := pattern.fullmatch(said)) is not None:
+                parts = [self.told(part, depth - 1) if depth else part for part in match.groups()]
+                return _NUMBERED.sub(lambda gap: parts[int(gap[1]) - 1], translation)
+        return said
 
     def plural(self, one: str, many: str, count: int) -> str:
         return str(self._texts.ngettext(one, many, count)) % {"n": self.number(count)}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from egress_gate.desk.explain import overlap
+from egress_gate.desk.explain import Say, overlap, plainly, whom
 
 MOST_ROWS, MOST_COLUMNS, LETTERS = 10, 8, 18
 LEFT, STEP, TOP = 150, 74, 34
@@ -76,7 +76,7 @@ class Bar:
     y: int
 
 
-def bars(audit: Sequence[Mapping[str, Any]]) -> tuple[Bar, ...]:
+def bars(audit: Sequence[Mapping[str, Any]], say: Say = plainly) -> tuple[Bar, ...]:
     """The cells that could be worked back, on one scale. Open ends reach the edge."""
     read = [(a, _number(a["interval"][0]), _number(a["interval"][1])) for a in audit[:MOST_ROWS]]
     ends = [abs(n) for _, low, high in read for n in (low, high) if n is not None]
@@ -88,7 +88,7 @@ def bars(audit: Sequence[Mapping[str, Any]]) -> tuple[Bar, ...]:
         width = max(300 * (end - begin), 4.0)
         made.append(
             Bar(
-                short(str(a["target"]), 26),
+                short(whom(str(a["target"]), say), 26),
                 "−∞" if low is None else f"{low:g}",
                 "∞" if high is None else f"{high:g}",
                 round(190 + 300 * begin, 1),

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from egress_gate.desk.authoring import NEXT
 from egress_gate.desk.context import Desk, Visitor, desk_of, theme_of, voice_of
-from egress_gate.desk.explain import overlap
+from egress_gate.desk.explain import overlap, whom
 from egress_gate.desk.i18n import LANGUAGES, Voice
 from egress_gate.desk.kept_form import NOTHING
 from egress_gate.domain.request import OPEN, State
@@ -100,6 +100,7 @@ def environment() -> Environment:
         message_of=message_of,
         languages=LANGUAGES,
         overlap=overlap,
+        whom=whom,
         key_text=key_text,
         life=life,
         what_next=NEXT,
@@ -143,6 +144,7 @@ def _page(
             visitor=visitor,
             voice=voice,
             _=voice.text,
+            told=voice.told,
             theme=theme,
             prefix=desk.prefix,
             desk=desk,
