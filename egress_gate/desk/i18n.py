@@ -87,8 +87,8 @@ class Voice:
         return translated % values if values else translated
 
     def told(self, said: str, depth: int = 2) -> str:
-        """What a fault or a reason says, in the reader's language. What is filled in, a name or a figure, stays; a part of SQL that has words
-        of its own is translated too. English where there is no translation."""
+        """What a fault or a reason says, in the reader's language. What is filled in, a name or a figure, stays; a part of SQL that
+        has words of its own is translated too. English where there is no translation."""
         known: str = self._texts.gettext(said) if said else ""
         if known != said or self.language == "en":
             return known
@@ -98,7 +98,9 @@ class Voice:
         for pattern, translation in _filled_in(self.language):
             if (match := pattern.fullmatch(said)) is not None:
                 parts = [self.told(part, depth - 1) if depth else part for part in match.groups()]
-                return _NUMBERED.sub(lambda gap: parts[int(gap[1]) - 1], translation)
+                return "".join(
+                    parts[int(one) - 1] if n % 2 else one for n, one in enumerate(_NUMBERED.split(translation))
+                )
         return said
 
     def plural(self, one: str, many: str, count: int) -> str:
