@@ -57,7 +57,7 @@ def send_request(request: Request, visitor: SignedIn, desk: TheDesk, sent: Field
         running,
         sandbox,
         _pressed(sent)[0],
-        lambda f: submit(desk.gate, Caller(sandbox), f.draft()[0], desk.clock(), key),
+        lambda f: submit(desk.gate, Caller(sandbox), f.draft()[0], desk.clock(), key, outside=True),
     )
 
 
@@ -79,7 +79,7 @@ def send_revision(request: Request, visitor: SignedIn, desk: TheDesk, name: Name
         (sandbox,),
         sandbox,
         _pressed(sent)[0],
-        lambda f: resubmit(desk.gate, visitor.person, row.id, f.draft()[0], desk.clock()),
+        lambda f: resubmit(desk.gate, visitor.person, row.id, f.draft()[0], desk.clock(), outside=True),
         row,
     )
 

@@ -16,6 +16,7 @@ from egress_gate.desk.notebook import NotebookView, notebook_page, notebook_view
 from egress_gate.desk.picture import Bar, Grid, bars, grid
 from egress_gate.desk.reruns import RerunView, rerun_json, rerun_view
 from egress_gate.desk.resemblance import Resemblance, resemblance
+from egress_gate.desk.unseen import unseen
 from egress_gate.domain.finding import FOR_STEWARDS, Finding, Severity, for_author, worst
 from egress_gate.domain.item import DERIVED, Item, Kind
 from egress_gate.domain.request import State, Verb, allowed
@@ -154,6 +155,7 @@ class RequestView:
     held_back: Mapping[str, HeldOutput]  # by output: what this revision leaves without
     divided_from: str | None  # the request that these outputs were held back from
     leaves: Permission | None  # whether what is approved may leave now, and why not
+    unseen: bool  # its words came out of a sandbox and no steward has spoken on them: they are left out here
 
 
 def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
@@ -185,6 +187,10 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         seen = tuple(
             _item_view(desk, c, i, checks.get(i.name), earlier, evidence, visitor.voice.text, given) for i in items
         )
+    hidden = not evidence and unseen(row, reviews, events)
+    if hidden:
+        row, changed = replace(row, purpose="", context=""), None
+        seen = tuple(_without_words(one, n) for n, one in enumerate(seen, 1))
     return RequestView(
         request=row,
         project=found.project,
@@ -208,7 +214,15 @@ def request_view(desk: Desk, visitor: Visitor, number: int) -> RequestView:
         held_back=held_back,
         divided_from=divided_from,
         leaves=_leaves(desk, row),
+        unseen=hidden,
     )
+
+
+def _without_words(view: ItemView, number: int) -> ItemView:
+    """An output without what its author wrote: state and findings, under a number."""
+    check = replace(view.check, canonical_sql=None) if view.check else None
+    item = replace(view.item, name=f"output {number}", sql=None, declared={})
+    return replace(view, item=item, check=check, meaning="")
 
 
 def _leaves(desk: Desk, row: RequestRow) -> Permission | None:
@@ -481,6 +495,7 @@ def dossier_json(desk: Desk, visitor: Visitor, number: int) -> dict[str, Any]:
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "waiting_because": dict(row.trouble) if row.trouble else None,
+        "words_left_out": view.unseen,
         "versions": [{**v, "stewards": list(v["stewards"])} for v in view.versions],
         "items": [_item_json(i, view.sees_evidence) for i in view.items],
         "outcome": view.decision.outcome.value if view.decision else None,

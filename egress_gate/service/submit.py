@@ -92,8 +92,11 @@ def sources_of(gate: Gate, versions: Sequence[str]) -> tuple[SourceTable, ...]:
         return catalogue.sources(c, versions, gate.datasets)
 
 
-def submit(gate: Gate, who: Caller, draft: Draft, at: datetime, client_key: str | None = None) -> RequestRow:
-    """Store a request; once this returns it is never lost. The same `client_key` finds the first one again.
+def submit(
+    gate: Gate, who: Caller, draft: Draft, at: datetime, client_key: str | None = None, *, outside: bool = False
+) -> RequestRow:
+    """Store a request; once this returns it is never lost. The same `client_key` finds the first one again. `outside`: its words were
+    written on the desk, not in a sandbox, so that no data can be in them.
 
     SQL that is merely mistyped raises its Fault and stores nothing. SQL outside the allow-list is stored and refused in
     the same transaction, because an attempt at raw data must be on record.
@@ -111,9 +114,7 @@ def submit(gate: Gate, who: Caller, draft: Draft, at: datetime, client_key: str 
         project=who.sandbox.project,
         author=who.sandbox.person,
         sandbox=who.sandbox.id,
-        title=draft.title.strip(),
-        purpose=draft.purpose.strip(),
-        context=draft.context.strip(),
+        **_words(draft, who.sandbox.project, who.sandbox.view, outside=outside),
         state=State.SUBMITTED,
         revision=1,
         created_at=now,
@@ -138,8 +139,17 @@ def submit(gate: Gate, who: Caller, draft: Draft, at: datetime, client_key: str 
         row = replace(row, id=requests.insert_request(t, row, client_key))
         requests.insert_words(t, row)
         requests.insert_items(t, row.id, 1, draft.items)
-        t.record(_entry("request.submitted", row, content=draft.digest(), items=len(draft.items)))
+        t.record(_entry("request.submitted", row, content=draft.digest(), items=len(draft.items), outside=outside))
         return _refuse_at_once(t, row, refusal, now) if refusal else row
+
+
+def _words(draft: Draft, project: str, view: str, *, outside: bool) -> dict[str, str]:
+    """What the request says of itself. Lists show a title outside at once: under `blind` one that comes from inside is only for whoever
+    reads the request."""
+    title, purpose, context = (text.strip() for text in (draft.title, draft.purpose, draft.context))
+    if view == "blind" and not outside:
+        title, context = f"From a workbench of {project}", f"{title}\n\n{context}".strip()
+    return {"title": title, "purpose": purpose, "context": context}
 
 
 def require_accepted(gate: Gate, row: RequestRow) -> None:
@@ -152,13 +162,16 @@ def require_accepted(gate: Gate, row: RequestRow) -> None:
     raise RefusedAtOnce(f"Refused, and recorded as {row.name}.", why=said.message, do=said.remedy)
 
 
-def resubmit(gate: Gate, person: Person, number: int, draft: Draft, at: datetime) -> RequestRow:
+def resubmit(
+    gate: Gate, person: Person, number: int, draft: Draft, at: datetime, *, outside: bool = False
+) -> RequestRow:
     """A new revision of a returned request; the earlier revision and its reviews stay as they were."""
     draft = draft.checked()
     found = visible(gate, person, number, at)
     permission_on(gate, person, "submit", found, at).require("change this request")
     with gate.store.read() as c:
         versions = catalogue.versions_of_sandbox(c, found.request.sandbox)
+        view = catalogue.view_of_sandbox(c, found.request.sandbox)
     if found.request.sandbox is not None:
         _require_own_uploads(gate, found.request.sandbox, draft.items)
     refusal = _refusal(gate, draft.items, sources_of(gate, versions))
@@ -166,11 +179,12 @@ def resubmit(gate: Gate, person: Person, number: int, draft: Draft, at: datetime
     with gate.store.transaction(at) as t:
         row = _current(t, number)
         state = move(row.state, Verb.RESUBMIT, parties_of(person.name, person.groups, row.author))
-        words = {"title": draft.title.strip(), "purpose": draft.purpose.strip(), "context": draft.context.strip()}
+        words = _words(draft, row.project, view, outside=outside)
         row = requests.set_state(t, row, state, now, revision=row.revision + 1, **words)
         requests.insert_words(t, row)
         requests.insert_items(t, row.id, row.revision, draft.items)
-        t.record(_entry("request.resubmitted", row, person.name, content=draft.digest(), items=len(draft.items)))
+        facts = {"content": draft.digest(), "items": len(draft.items), "outside": outside}
+        t.record(_entry("request.resubmitted", row, person.name, **facts))
         return _refuse_at_once(t, row, refusal, now) if refusal else row
 
 

@@ -49,6 +49,12 @@ def works_on(c: Connection, sandbox: str) -> str:
     return str(c.execute(select(s.sandbox.c.works_on).where(s.sandbox.c.id == sandbox)).scalar() or "data")
 
 
+def view_of_sandbox(c: Connection, sandbox: str | None) -> str:
+    """``open``, ``guarded`` or ``blind``; the last for one that is not on record."""
+    row = c.execute(select(s.sandbox.c.view).where(s.sandbox.c.id == sandbox)).first()
+    return str(row.view) if row is not None else "blind"
+
+
 def versions_of_sandbox(c: Connection, sandbox: str | None) -> tuple[str, ...]:
     """What was mounted in it, running or not."""
     row = c.execute(select(s.sandbox.c.versions).where(s.sandbox.c.id == sandbox)).first()
