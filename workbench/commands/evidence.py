@@ -178,11 +178,16 @@ def _show_proof(report: Any) -> None:
 
 def assess(
     case: Annotated[Path, typer.Argument(help="CASE.json: tables, parameters, earlier releases, the SQL.")],
+    plain: Annotated[bool, typer.Option("--plain", help="A table and sentences to read, not JSON.")] = False,
 ) -> None:
     """Judge one table without a hub, Docker or database; prints JSON, exits 0 when it could judge."""
-    with console.faults_in_three_parts(as_json=True):
+    with console.faults_in_three_parts(as_json=not plain):
         _require_file(case)
-        console.answer(_room("egress_gate.service.assess").assess_file(case))
+        answer = _room("egress_gate.service.assess").assess_file(case)
+        if plain:
+            typer.echo(_room("egress_gate.service.plainly").plainly(answer))
+        else:
+            console.answer(answer)
 
 
 def _room(name: str) -> Any:
