@@ -33,7 +33,9 @@ def _table(cells: Sequence[Mapping[str, Any]]) -> list[str]:
         for cell in cells
     ]
     widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]
 
 
 def _number(value: Any) -> str:

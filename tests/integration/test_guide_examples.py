@@ -160,7 +160,10 @@ def test_the_sentence_of_the_guide_is_known_as_one_persons(tmp_path: Path) -> No
 def test_outputs_of_notebooks_need_as_many_approvals_as_the_guide_says() -> None:
     cells = levels("cells.json")
     for level, name in (("2", "Internal"), ("3", "Sensitive"), ("4", "Restricted")):
-        types = [f"{kind}, {n} approvals" if n != 1 else f"{kind}, 1 approval" for kind, n in cells[level]["approvals"].items()]
+        types = [
+            f"{kind}, {n} approvals" if n != 1 else f"{kind}, 1 approval"
+            for kind, n in cells[level]["approvals"].items()
+        ]
         assert f"| {name} | {'; '.join(types) or 'none leaves'} | {cells[level]['characters']:,} |" in TEXT
 
 
