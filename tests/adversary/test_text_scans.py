@@ -122,7 +122,7 @@ def test_many_values_of_a_column_are_no_coincidence(scanner: Scanner) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["README.md", "docs/how-to/operate.md", "egress_gate/domain/request.py", "docs/explanation/disclosure-control.md"],
+    ["README.md", "docs/how-to/operate.md", "egress_gate/domain/request.py", "docs/explanation/threat-model.md"],
 )
 def test_ordinary_prose_and_code_resemble_nothing(scanner: Scanner, place: str) -> None:
     made = scanner((Path(__file__).parents[2] / place).read_text("utf-8"))

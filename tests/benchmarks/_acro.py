@@ -34,7 +34,8 @@ def environment() -> Path:
 
 
 def ask(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Run the worker on a job: ACRO's own time, the process's peak memory in bytes, the cells that each check names."""
+    """Run the worker on a job: ACRO's own time, the process's peak memory in bytes, the cells that each check names, its
+    status, and the table that it gives, as rows of labels and a value."""
     done = subprocess.run(
         [str(environment()), "-I", str(WORKER)],
         input=json.dumps(job).encode(),

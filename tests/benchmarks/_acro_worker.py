@@ -21,7 +21,7 @@ def main() -> None:
 
     job = json.load(sys.stdin)
     frame = pd.read_parquet(job["path"])
-    session = ACRO(suppress=False)
+    session = ACRO(suppress=job.get("suppress", False))
     named = {"values": frame[job["values"]], "aggfunc": job["aggfunc"]} if job.get("values") else {}
     index = [frame[name] for name in job["index"]]
     columns = [frame[name] for name in job["columns"]]
@@ -33,9 +33,16 @@ def main() -> None:
         check: [[*label(table.index[row]), *label(table.columns[column])] for row, column in places]
         for check, places in record.sdc["cells"].items()
     }
+    shown = [
+        [*label(row), *label(column), None if pd.isna(value) else float(value)]
+        for row, line in table.iterrows()
+        for column, value in line.items()
+    ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     sys.stdout.write(
-        "\n" + json.dumps({"seconds": seconds, "peak": peak, "cells": cells, "status": record.status}) + "\n"
+        "\n"
+        + json.dumps({"seconds": seconds, "peak": peak, "cells": cells, "status": record.status, "table": shown})
+        + "\n"
     )
 
 

@@ -160,8 +160,9 @@ def test_it_differs_where_one_value_of_the_table_is_negative(tmp_path: Path) -> 
     path = written(tmp_path, rows)
     mine, _ = ours(path, ("a", "b"), "x", "sum")
     assert mine["dominance"] == {("p", "q")}
+    found = theirs(path, ("a", "b"), "x", "sum")
     for rule in ("dominance", "p_percent"):
-        assert theirs(path, ("a", "b"), "x", "sum")[rule] == {("r", "q")}  # the negative one, not the dominated one
+        assert found[rule] == {("r", "q")}  # the negative one, not the dominated one
 
 
 def test_it_differs_where_everybody_contributes_nothing(tmp_path: Path) -> None:
@@ -171,3 +172,58 @@ def test_it_differs_where_everybody_contributes_nothing(tmp_path: Path) -> None:
     mine, _ = ours(path, ("a", "b"), "x", "sum")
     assert ("p", "q") not in mine["p_percent"]
     assert ("p", "q") in theirs(path, ("a", "b"), "x", "sum")["p_percent"]
+
+
+def people(*, without: bool = False) -> list[dict[str, Any]]:
+    """Two districts by two sexes; four men in W, who can be left out."""
+    many = {("E", "f"): 40, ("E", "m"): 36, ("W", "f"): 30, ("W", "m"): 0 if without else 4}
+    return [{"a": a, "b": b, "one": "all"} for (a, b), n in many.items() for _ in range(n)]
+
+
+def test_it_differs_where_nobody_is_in_a_cell(tmp_path: Path) -> None:
+    """ACRO shows a cell of 0 and fails it; ours has no such row."""
+    path = written(tmp_path, people(without=True))
+    mine, there = ours(path, ("a", "b"), "", "")
+    assert ("W", "m") not in there
+    assert mine["min_contributors"] == set()
+    assert theirs(path, ("a", "b"), "", "")["min_contributors"] == {("W", "m")}
+
+
+def test_it_differs_where_an_earlier_output_gives_a_group_away(tmp_path: Path) -> None:
+    """Everybody, then everybody but four: ACRO passes each by itself; ours refuses the second for the four between them."""
+    for name, rows in (("made", people()), ("less", people(without=True))):
+        pd.DataFrame(rows).to_parquet(tmp_path / f"{name}.parquet", index=False)
+        job = {"path": str(tmp_path / f"{name}.parquet"), "index": ["a"], "columns": ["one"], "margins": False}
+        assert _acro.ask(job, tmp_path)["status"] == "pass"
+    sql = "SELECT a, count(*) AS v FROM t{} GROUP BY a"
+    case = {
+        "tables": {"t": {"path": "made.parquet", "unit": None}},
+        "parameters": PARAMETERS,
+        "earlier": [{"sql": sql.format("")}],
+        "sql": sql.format(" WHERE NOT (a = 'W' AND b = 'm')"),
+    }
+    (tmp_path / "case.json").write_text(json.dumps(case), "utf-8")
+    answer = assess_file(tmp_path / "case.json")
+    assert answer["decision"] == "refuse"
+    assert [(one["interval"], one["collides_with"]) for one in answer["audit"]] == [([4.0, 4.0], [0])]
+
+
+def test_it_differs_in_the_margins_beside_what_is_suppressed(tmp_path: Path) -> None:
+    """ACRO's margin is of what it left: beside another output's true one, it tells the deleted four. Ours is true, and hides more."""
+    path = written(tmp_path, people())
+    job = {"path": str(path), "index": ["a"], "columns": ["b"], "margins": True, "suppress": True}
+    shown = {(a, b): value for a, b, value in _acro.ask(job, tmp_path)["table"]}
+    whole = {"path": str(path), "index": ["a"], "columns": ["one"], "margins": False}
+    true = {a: value for a, _, value in _acro.ask(whole, tmp_path)["table"]}
+    assert true["W"] - shown["W", "All"] == 4
+    case = {
+        "tables": {"t": {"path": path.name, "unit": None}},
+        "parameters": PARAMETERS,
+        "protect": True,
+        "sql": "SELECT a, b, count(*) AS v FROM t GROUP BY CUBE (a, b)",
+    }
+    (tmp_path / "case.json").write_text(json.dumps(case), "utf-8")
+    cells = {(c["key"]["a"], c["key"]["b"]): c for c in assess_file(tmp_path / "case.json")["cells"]}
+    assert cells["W", None]["values"]["v"] == true["W"]
+    assert [key for key, c in cells.items() if c["suppressed"] == "primary"] == [("W", "m")]
+    assert cells["W", "f"]["suppressed"] == "secondary"

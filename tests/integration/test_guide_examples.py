@@ -34,12 +34,14 @@ BLOCK = re.compile(r"```console\n\$ \./glovebox assess (\S+\.json) --plain\n(.*?
 BLOCKS = dict(BLOCK.findall(TEXT))
 DATA = CHECKOUT / "policies" / "data"
 NUMBERS = {
-    "levels.json": ("min_contributors", "dominance_n", "dominance_k_percent", "p_percent", "group_share_percent")
-    + ("small_cells_percent", "small_cells_allowed", "max_cells"),
+    "levels.json": (
+        "min_contributors", "dominance_n", "dominance_k_percent", "p_percent", "group_share_percent", "small_cells_percent",
+        "small_cells_allowed", "max_cells",
+    ),
     "protection.json": ("method", "rounding_base", "epsilon", "epsilon_budget", "epsilon_total", "delta_per_million"),
     "regressions.json": ("min_residual_df", "max_leverage_percent", "max_shift_percent", "count_base", "digits"),
     "scans.json": ("records", "record_bits", "values", "value_bits", "encoded_bytes"),
-}
+}  # fmt: skip
 TABLE = [(d, s) for d in ("North", "South", "West", "all") for s in ("women", "men", "all")]
 COUNTS = [40, 36, 76, 44, 38, 82, 30, 4, 34, 114, 78, 192]
 
@@ -79,8 +81,9 @@ def noise() -> str:
     each, budget = number["epsilon"], number["epsilon_budget"]
     least = people_threshold(each, number["delta_per_million"] / 1e6)
     return (
-        f"Sensitive data: a table costs {each} of {budget}, so a project has {int(budget / each)} tables from one version. A table of one count "
-        f"shows a row from a noisy count of {least} on; the four men of West are not in it, but for a chance of less than 1 in 1,000."
+        f"Sensitive data: a table costs {each} of {budget}, so a project has {int(budget / each)} tables from one version. "
+        f"A table of one count shows a row from a noisy count of {least} on; "
+        "the four men of West are not in it, but for a chance of less than 1 in 1,000."
     )
 
 
