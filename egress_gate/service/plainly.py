@@ -47,9 +47,7 @@ def _number(value: Any) -> str:
 def _inference(one: Mapping[str, Any]) -> str:
     low, high = one["interval"]
     ends = [None if end is None else f"{end:.6g}" for end in (low, high)]
-    if one["kind"] == "exact":
-        bounds = f"is {ends[0]}"
-    else:
-        bounds = f"is from {ends[0] or 'anything'} to {ends[1] or 'anything'}"
+    around = f"is from {ends[0] or 'anything'} to {ends[1] or 'anything'}"
+    bounds = f"is {ends[0]}" if one["kind"] == "exact" else around
     others = ", ".join(str(n + 1) for n in one["collides_with"])
     return f"joint audit: {one['target']} {bounds}" + (f", by earlier release {others}" if others else "")
