@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import sys
 import time
 import warnings
+from pathlib import Path
 
 
 def main() -> None:
@@ -38,7 +38,8 @@ def main() -> None:
         for row, line in table.iterrows()
         for column, value in line.items()
     ]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status").read_text("ascii").splitlines()
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024
     sys.stdout.write(
         "\n"
         + json.dumps({"seconds": seconds, "peak": peak, "cells": cells, "status": record.status, "table": shown})
