@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from sqlalchemy import select
 
 from store import schema as s
-from store.usage import Reader, Usage, under, usage
+from store.usage import Reader, Usage, under
+from store.usage_record import Record, record
 
 BY = ("project", "person", "version")
 MEASURES = tuple(f.name for f in fields(Usage))
@@ -42,13 +42,12 @@ def lines(c: Reader, by: str, *, project: str | None = None, since: str = "") ->
     """In order of name; only what ever had a sandbox. Raises ValueError for another grouping than `BY`."""
     if by not in BY:
         raise ValueError(f"usage is not counted by {by!r}")
-    query = select(s.sandbox.c.project, s.sandbox.c.person, s.sandbox.c.versions)
-    if project is not None:
-        query = query.where(s.sandbox.c.project == project)
-    found: set[str] = set()
-    for row in c.execute(query.distinct()).all():
-        found.update(json.loads(row.versions) if by == "version" else [getattr(row, by)])
-    return [Line(name, usage(c, **{"project": project, by: name}, since=since)) for name in sorted(found)]  # type: ignore[arg-type]
+    return listed(record(c, project=project, since=since), by)
+
+
+def listed(found: Record, by: str) -> list[Line]:
+    """The same of a record that was read already."""
+    return [Line(name, used) for name, used in found.by(by).items()]
 
 
 def quota_lines(c: Reader, now: str) -> list[QuotaLine]:

@@ -24,21 +24,27 @@ from store.usage import usage
 admin = APIRouter(prefix="/admin", include_in_schema=False, default_response_class=HTMLResponse)
 Name = Annotated[str, Path(max_length=100)]
 Turn = Annotated[int, Query(ge=1, le=100_000)]
+NumberOfPage = Annotated[int, Query(ge=1, le=100_000, alias="page")]
+Words = Annotated[str, Query(max_length=100)]
 
 
 @admin.get("")
-def running_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+def running_page(request: Request, visitor: SignedIn, desk: TheDesk, page: Turn = 1) -> Response:
     """What runs now, and what was not started."""
     require_view(desk, visitor)
-    return _running(request, visitor, desk)
+    return _running(request, visitor, desk, number=page)
 
 
 @admin.get("/projects")
-def projects_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+def projects_page(
+    request: Request, visitor: SignedIn, desk: TheDesk, number: NumberOfPage = 1, q: Words = ""
+) -> Response:
+    """All of them, or those that some words find."""
     require_view(desk, visitor)
+    words = q.strip()
     with desk.gate.store.read() as c:
-        found = overview.projects(c)
-    return page(request, visitor, desk, "admin_projects.html", projects=found)
+        found = overview.projects(c, number, words)
+    return page(request, visitor, desk, "admin_projects.html", projects=found, words=words)
 
 
 @admin.get("/new-project")
@@ -71,9 +77,11 @@ def data_page(request: Request, visitor: SignedIn, desk: TheDesk, datasets: Turn
 
 
 @admin.get("/projects/{name}")
-def project_page(request: Request, visitor: SignedIn, desk: TheDesk, name: Name) -> Response:
+def project_page(
+    request: Request, visitor: SignedIn, desk: TheDesk, name: Name, sandboxes: Turn = 1, grants: Turn = 1
+) -> Response:
     """One project: its people, data, what it used, and what an administrator may do to it."""
-    return _project(request, visitor, desk, name)
+    return _project(request, visitor, desk, name, turned=(sandboxes, grants))
 
 
 @admin.post("/projects/{name}/state")
@@ -155,29 +163,37 @@ def page(
     return render(request, visitor, template, status, **shared, **values)
 
 
-def _running(request: Request, visitor: Visitor, desk: Desk, sent: Sent = NOTHING, status: int = 200) -> Response:
+def _running(
+    request: Request, visitor: Visitor, desk: Desk, sent: Sent = NOTHING, status: int = 200, number: int = 1
+) -> Response:
     with desk.gate.store.read() as c:
-        sandboxes, refused = overview.running(c), overview.refused_starts(c)
+        sandboxes, refused = overview.running(c, number=number), overview.refused_starts(c)
     return page(request, visitor, desk, "admin.html", sent, status, sandboxes=sandboxes, refused=refused)
 
 
 def _new_project(request: Request, visitor: Visitor, desk: Desk, sent: Sent = NOTHING, status: int = 200) -> Response:
     with desk.gate.store.read() as c:
-        people, datasets = overview.people(c), overview.datasets(c)
+        people, datasets = overview.names(c), overview.datasets(c)
     return page(request, visitor, desk, "admin_new_project.html", sent, status, people=people, datasets=datasets)
 
 
 def _project(
-    request: Request, visitor: Visitor, desk: Desk, name: str, sent: Sent = NOTHING, status: int = 200
+    request: Request,
+    visitor: Visitor,
+    desk: Desk,
+    name: str,
+    sent: Sent = NOTHING,
+    status: int = 200,
+    turned: tuple[int, int] = (1, 1),
 ) -> Response:
     found = administer.project_for_admin(desk.gate, visitor.person, name, desk.clock())
     with desk.gate.store.read() as c:
         values = {
-            "sandboxes": overview.running(c, name),
-            "grants": overview.grants(c, name),
+            "sandboxes": overview.running(c, name, turned[0]),
+            "grants": overview.grants_page(c, turned[1], name),
             "used": usage(c, project=name),
             "plan": plans.plan(c, name),
-            "people": overview.people(c),
+            "people": overview.names(c),
         }
     more = {"project": found, "checklist": _checklist(desk, name), **values}
     return page(request, visitor, desk, "admin_project.html", sent, status, **more)

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -107,16 +108,29 @@ class Overlap:
 
 def overlap(new: str | None, earlier: str) -> Overlap | None:
     """None when one of them cannot be read."""
-    one, other = _parsed(new), _parsed(earlier)
+    one, other = _shape(new), _shape(earlier)
     if one is None or other is None:
         return None
-    mine, theirs = _keys(one), _keys(other)
+    mine, theirs = one.keys, other.keys
     return Overlap(
         tuple(k for k in mine if k in theirs),
         tuple(k for k in mine if k not in theirs),
         tuple(k for k in theirs if k not in mine),
-        _where(one) == _where(other),
+        one.where == other.where,
     )
+
+
+@dataclass(frozen=True)
+class _Shape:
+    keys: tuple[str, ...]
+    where: str
+
+
+@lru_cache(maxsize=8192)
+def _shape(sql: str | None) -> _Shape | None:
+    """What a table is compared by. Kept: a request is shown beside everything that left before from the same data, again and again."""
+    tree = _parsed(sql)
+    return None if tree is None else _Shape(tuple(_keys(tree)), _where(tree))
 
 
 def _parsed(sql: str | None) -> exp.Select | None:

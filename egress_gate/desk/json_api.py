@@ -146,10 +146,16 @@ def withdraw_request(visitor: SignedIn, desk: TheDesk, name: Name) -> dict[str, 
 
 
 @api.get("/releases", tags=["releases"])
-def list_releases(visitor: SignedIn, desk: TheDesk) -> dict[str, Any]:
+def list_releases(
+    visitor: SignedIn, desk: TheDesk, page: Annotated[int, Query(ge=1, le=100_000)] = 1
+) -> dict[str, Any]:
+    """A page of two hundred, newest first."""
     with desk.gate.store.read() as c:
-        found = views.release_lines(c, visitor.person)
+        found = views.release_lines(c, visitor.person, page, size=200)
     return {
+        "total": found.total,
+        "page": found.number,
+        "pages": found.last,
         "releases": [
             {
                 "id": r.id,
@@ -162,8 +168,8 @@ def list_releases(visitor: SignedIn, desk: TheDesk) -> dict[str, Any]:
                 "revoked_at": r.revoked_at,
                 "downloads": r.downloads,
             }
-            for r in found
-        ]
+            for r in found.rows
+        ],
     }
 
 

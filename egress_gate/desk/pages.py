@@ -212,9 +212,9 @@ def send_message(
 
 
 @pages.get("/releases")
-def releases_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
+def releases_page(request: Request, visitor: SignedIn, desk: TheDesk, page: PageNumber = 1) -> Response:
     with desk.gate.store.read() as c:
-        found = views.release_lines(c, visitor.person)
+        found = views.release_lines(c, visitor.person, page)
     return render(request, visitor, "releases.html", releases=found)
 
 

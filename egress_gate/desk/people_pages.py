@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from egress_gate.desk.admin_pages import Name, page, require_view
+from egress_gate.desk.admin_pages import Name, NumberOfPage, Words, page, require_view
 from egress_gate.desk.context import Desk, SignedIn, TheDesk, Visitor
 from egress_gate.desk.faults import status_of
 from egress_gate.desk.kept_form import GONE, NOTHING, Form, Sent, answered
@@ -23,10 +23,12 @@ people = APIRouter(prefix="/admin/people", include_in_schema=False, default_resp
 
 
 @people.get("")
-def people_page(request: Request, visitor: SignedIn, desk: TheDesk) -> Response:
-    """Everybody whom the record or the hub knows."""
+def people_page(
+    request: Request, visitor: SignedIn, desk: TheDesk, number: NumberOfPage = 1, q: Words = ""
+) -> Response:
+    """Everybody whom the record or the hub knows, or those whom some letters find."""
     require_view(desk, visitor)
-    return _people(request, visitor, desk)
+    return _people(request, visitor, desk, number=number, words=q.strip())
 
 
 @people.post("")
@@ -50,7 +52,7 @@ def give_role(request: Request, visitor: SignedIn, desk: TheDesk, name: Name, se
         accounts.may_manage(desk.gate, visitor.person, name, desk.clock())
         accounts.give_role(desk.gate, desk.accounts, visitor.person, name, _role(sent), desk.clock())
 
-    again = partial(_people, request, visitor, desk)
+    again = partial(_people, request, visitor, desk, words=name)
     return answered(desk, sent, f"change-{name}", doing, "admin/people", again)
 
 
@@ -60,7 +62,7 @@ def disable(request: Request, visitor: SignedIn, desk: TheDesk, name: Name, sent
         reason = sent.text("reason")
         accounts.disable(desk.gate, desk.accounts, visitor.person, name, reason, desk.clock())
 
-    again = partial(_people, request, visitor, desk)
+    again = partial(_people, request, visitor, desk, words=name)
     return answered(desk, sent, f"change-{name}", doing, "admin/people", again)
 
 
@@ -71,6 +73,8 @@ def _people(
     sent: Sent = NOTHING,
     status: int = 200,
     made: tuple[str, str] | None = None,
+    number: int = 1,
+    words: str = "",
 ) -> Response:
     """The page also stands while the hub is away: then it says that it does not know who has an account."""
     try:
@@ -78,9 +82,17 @@ def _people(
     except Fault as fault:
         known, away = {}, fault
     with desk.gate.store.read() as c:
-        found = overview.people(c, tuple(known))
+        found = overview.people(c, known, number, words)
     changes = may(desk.gate.engine, visitor.person, "manage_people", desk.clock(), account=_SOMEBODY).allow
-    more = {"people": found, "known": known, "away": away, "made": made, "roles": list(Role), "changes": changes}
+    more = {
+        "people": found,
+        "words": words,
+        "known": known,
+        "away": away,
+        "made": made,
+        "roles": list(Role),
+        "changes": changes,
+    }
     return page(request, visitor, desk, "admin_people.html", sent, status, **more)
 
 

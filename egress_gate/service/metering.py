@@ -15,7 +15,8 @@ from egress_gate.policy.facts import Person
 from egress_gate.service.gate import Gate
 from store import schema as s
 from store.clock import stamp
-from store.usage_report import MEASURES, Line, QuotaLine, lines, quota_lines
+from store.usage_record import record
+from store.usage_report import MEASURES, Line, QuotaLine, lines, listed, quota_lines
 
 PEAKS = frozenset({"memory_bytes"})
 
@@ -52,8 +53,9 @@ class _Once(Collector):
 
 
 def _families(c: Connection, now: str, people: bool) -> Iterator[Metric]:
+    read = record(c)
     for by in ("project", "version", *(["person"] if people else [])):
-        found = lines(c, by)
+        found = listed(read, by)
         for measure in MEASURES:
             yield _family(by, measure, found)
     limits = quota_lines(c, now)
@@ -82,5 +84,5 @@ def _family(by: str, measure: str, found: list[Line]) -> Metric:
     kind = GaugeMetricFamily if measure in PEAKS else CounterMetricFamily
     family = kind(name, said, labels=(by,))
     for line in found:
-        family.add_metric((line.name,), line.used.facts()[measure])
+        family.add_metric((line.name,), getattr(line.used, measure))
     return family

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,11 +125,14 @@ def members(c: Connection, project: str) -> tuple[str, ...]:
     return tuple(r.person for r in c.execute(query))
 
 
-def members_by_project(c: Connection) -> dict[str, tuple[str, ...]]:
-    """Every project's members, in order of name."""
+def members_by_project(c: Connection, names: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
+    """Every project's members, or those of some, in order of name."""
     table = s.project_member
     held: dict[str, list[str]] = {}
-    for row in c.execute(select(table).where(table.c.removed_at.is_(None)).order_by(table.c.person)):
+    query = select(table).where(table.c.removed_at.is_(None)).order_by(table.c.person)
+    if names is not None:
+        query = query.where(table.c.project.in_(names))
+    for row in c.execute(query):
         held.setdefault(row.project, []).append(row.person)
     return {project: tuple(people) for project, people in held.items()}
 

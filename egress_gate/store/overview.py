@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from egress_gate.store import catalogue
-from egress_gate.store.paging import PAGE, Paged, paged
+from egress_gate.store.paging import PAGE, Paged, paged, sliced
 from store import schema as s
 
 LIMIT = 500
@@ -88,61 +88,95 @@ def runs(c: Connection, sandbox: str) -> bool:
     return c.execute(select(table.c.id).where(table.c.id == sandbox, table.c.stopped_at.is_(None))).first() is not None
 
 
-def running(c: Connection, project: str | None = None) -> tuple[RunningLine, ...]:
+def running(c: Connection, project: str | None = None, number: int = 1) -> Paged:
+    """What runs, newest first."""
     table, asked = s.sandbox, s.sandbox_stop
     query = (
         select(table, asked.c.reason.label("stopping"))
         .outerjoin(asked, asked.c.sandbox == table.c.id)
         .where(table.c.stopped_at.is_(None))
         .order_by(table.c.started_at.desc())
-        .limit(LIMIT)
     )
     if project is not None:
         query = query.where(table.c.project == project)
-    return tuple(
-        RunningLine(r.id, r.person, r.project, r.view, catalogue.named_versions(r.versions), r.started_at, r.stopping)
-        for r in c.execute(query)
+    return paged(c, query, number, _running_line)
+
+
+def _running_line(r: Any) -> RunningLine:
+    return RunningLine(
+        r.id, r.person, r.project, r.view, catalogue.named_versions(r.versions), r.started_at, r.stopping
     )
 
 
-def projects(c: Connection) -> tuple[ProjectLine, ...]:
-    """In order of their names, each with its members and figures."""
+def projects(c: Connection, number: int = 1, words: str = "") -> Paged:
+    """A page of those whose name, title or sponsor holds `words`, in order of their names, each with its members and figures."""
+    project = s.project
+    query = select(project).order_by(project.c.name)
+    if words:
+        query = query.where(or_(*(_holds(project.c[column], words) for column in ("name", "title", "sponsor"))))
+    found = paged(c, query, number)
+    names = [r.name for r in found.rows]
     request = s.release_request
-    found = c.execute(select(s.project).order_by(s.project.c.name).limit(LIMIT)).all()
-    members = catalogue.members_by_project(c)
+    members = catalogue.members_by_project(c, names)
     now = _counted(c, select(s.sandbox.c.project).where(s.sandbox.c.stopped_at.is_(None)))
-    asked = _counted(c, select(request.c.project))
-    left = _counted(c, select(request.c.project).join(s.release, s.release.c.request == request.c.id))
-    return tuple(
+    asked = _counted(c, select(request.c.project).where(request.c.project.in_(names)))
+    left = select(request.c.project).join(s.release, s.release.c.request == request.c.id)
+    gone = _counted(c, left.where(request.c.project.in_(names)))
+    lines = (
         ProjectLine(
             catalogue.ProjectRow(r.name, r.title, r.purpose, r.state, r.expires_at, members.get(r.name, ())),
             now.get(r.name, 0),
             asked.get(r.name, 0),
-            left.get(r.name, 0),
+            gone.get(r.name, 0),
         )
-        for r in found
+        for r in found.rows
     )
+    return replace(found, rows=tuple(lines))
 
 
-def people(c: Connection, others: Iterable[str] = ()) -> tuple[PersonLine, ...]:
-    """Everybody whom the record knows as a member, a steward, or somebody who had a sandbox; and ``others``."""
-    known = c.execute(_names().order_by("name").limit(LIMIT)).scalars()
-    names = sorted({str(n) for n in known} | set(others))
-    belongs: dict[str, list[str]] = {}
-    for project, members in catalogue.members_by_project(c).items():
-        for name in members:
-            belongs.setdefault(name, []).append(project)
-    looks_after: dict[str, list[str]] = {}
-    for row in c.execute(select(s.dataset_steward).order_by(s.dataset_steward.c.dataset)):
-        looks_after.setdefault(row.person, []).append(row.dataset)
-    table = s.sandbox
-    begun = c.execute(select(table.c.person, func.max(table.c.started_at)).group_by(table.c.person))
-    seen = {str(r[0]): str(r[1]) for r in begun}
+def project_names(c: Connection) -> tuple[str, ...]:
+    """The first five hundred projects by name: for a form to choose from."""
+    return tuple(str(n) for n in c.execute(select(s.project.c.name).order_by(s.project.c.name).limit(LIMIT)).scalars())
+
+
+def _holds(column: ColumnElement[str], words: str) -> ColumnElement[bool]:
+    """Whether the text is in it, whatever the case of its letters, and with no letter that means something else."""
+    return func.lower(column).contains(words.lower(), autoescape=True)
+
+
+def names(c: Connection) -> tuple[str, ...]:
+    """The first five hundred people by name: for a form to suggest. Any other name can be typed."""
+    return tuple(str(n) for n in c.execute(_names().order_by("name").limit(LIMIT)).scalars())
+
+
+def people(c: Connection, others: Iterable[str] = (), number: int = 1, words: str = "") -> Paged:
+    """A page of everybody whom the record knows as a member, a steward, or somebody who had a sandbox; and of ``others``; with `words`,
+    of those in whose name they are."""
+    everybody = {str(n) for n in c.execute(_names()).scalars()} | set(others)
+    found = sliced(sorted(n for n in everybody if words.lower() in n.lower()), number)
+    shown = list(found.rows)
+    table, member, steward = s.sandbox, s.project_member, s.dataset_steward
+    mine = select(member.c.person, member.c.project).where(member.c.removed_at.is_(None), member.c.person.in_(shown))
+    belongs = _listed(c, mine.order_by(member.c.project))
+    looks_after = _listed(
+        c, select(steward.c.person, steward.c.dataset).where(steward.c.person.in_(shown)).order_by(steward.c.dataset)
+    )
+    begun = select(table.c.person, func.max(table.c.started_at)).where(table.c.person.in_(shown))
+    seen = {str(r[0]): str(r[1]) for r in c.execute(begun.group_by(table.c.person))}
     now = _counted(c, select(table.c.person).where(table.c.stopped_at.is_(None)))
-    return tuple(
+    lines = (
         PersonLine(n, tuple(belongs.get(n, ())), tuple(looks_after.get(n, ())), now.get(n, 0), seen.get(n))
-        for n in names
+        for n in shown
     )
+    return replace(found, rows=tuple(lines))
+
+
+def _listed(c: Connection, query: Select[Any]) -> dict[str, list[str]]:
+    """The second column's values by the first's."""
+    found: dict[str, list[str]] = {}
+    for name, value in c.execute(query):
+        found.setdefault(str(name), []).append(str(value))
+    return found
 
 
 def knows(c: Connection, name: str) -> bool:
@@ -190,15 +224,10 @@ def datasets_page(c: Connection, number: int, names: Iterable[str] | None = None
     return replace(found, rows=tuple(lines))
 
 
-def grants_page(c: Connection, number: int) -> Paged:
-    """Every grant, newest first."""
-    return paged(c, select(s.grant).order_by(s.grant.c.id.desc()), number)
-
-
-def grants(c: Connection, project: str | None = None) -> tuple[Any, ...]:
-    """Newest first."""
-    query = select(s.grant).order_by(s.grant.c.id.desc()).limit(LIMIT)
-    return tuple(c.execute(query if project is None else query.where(s.grant.c.project == project)))
+def grants_page(c: Connection, number: int, project: str | None = None) -> Paged:
+    """Every grant, or every one of a project, newest first."""
+    query = select(s.grant).order_by(s.grant.c.id.desc())
+    return paged(c, query if project is None else query.where(s.grant.c.project == project), number)
 
 
 def refused_starts(c: Connection, limit: int = 20) -> tuple[Any, ...]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true
 
 from egress_gate.domain.request import State
 from egress_gate.policy.facts import Person
+from egress_gate.store.paging import PAGE, Paged, paged
 from egress_gate.store.requests import RequestRow, request_from
 from store import schema as s
 
-PAGE = 50
 WORKING = (State.SUBMITTED, State.CHECKING, State.APPROVED, State.RELEASING)
 HIGH, MEDIUM = 60, 30
 
@@ -176,9 +176,9 @@ class ReleaseLine:
     downloads: int
 
 
-def release_lines(c: Connection, person: Person, limit: int = 200) -> tuple[ReleaseLine, ...]:
+def release_lines(c: Connection, person: Person, number: int = 1, size: int = PAGE) -> Paged:
+    """A page of the releases that this person sees, newest first."""
     table, request = s.release, s.release_request
-    taken = select(func.count()).select_from(s.download).where(s.download.c.release == table.c.id).scalar_subquery()
     query = (
         select(
             request,
@@ -188,14 +188,14 @@ def release_lines(c: Connection, person: Person, limit: int = 200) -> tuple[Rele
             table.c.revoked_at,
             table.c.revoked_by,
             table.c.revoke_reason,
-            taken.label("downloads"),
         )
         .join(request, request.c.id == table.c.request)
         .where(scope(person))
         .order_by(table.c.id.desc())
-        .limit(limit)
     )
-    return tuple(
+    found = paged(c, query, number, size=size)
+    taken = _downloads(c, [r.release_id for r in found.rows])
+    lines = (
         ReleaseLine(
             r.release_id,
             request_from(r),
@@ -204,7 +204,15 @@ def release_lines(c: Connection, person: Person, limit: int = 200) -> tuple[Rele
             r.revoked_at,
             r.revoked_by,
             r.revoke_reason,
-            r.downloads,
+            taken.get(r.release_id, 0),
         )
-        for r in c.execute(query)
+        for r in found.rows
     )
+    return replace(found, rows=tuple(lines))
+
+
+def _downloads(c: Connection, releases: Sequence[int]) -> dict[int, int]:
+    """How often each was downloaded."""
+    table = s.download
+    query = select(table.c.release, func.count()).where(table.c.release.in_(releases)).group_by(table.c.release)
+    return {int(release): int(n) for release, n in c.execute(query)}

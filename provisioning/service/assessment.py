@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from policy_engine import PolicyEngine
-from provisioning.domain.dataset import parse_version
 from provisioning.domain.errors import ProvisioningFault
-from provisioning.store import catalogue
-from provisioning.store.projects import grants_of
+from store import schema as s
 
 ENTRY_POINT = "access/assessment"
 LANGUAGES = ("en", "zh")
@@ -19,12 +17,14 @@ LANGUAGES = ("en", "zh")
 
 def levels_of(c: Connection, project: str) -> list[int]:
     """The levels of all data that was granted to the project and not revoked; lowest first."""
-    found = set()
-    for given in grants_of(c, project):
-        known = catalogue.dataset(c, parse_version(given.version)[0])
-        if given.revoked_at is None and known is not None:
-            found.add(int(known.classification))
-    return sorted(found)
+    grant, version, dataset = s.grant, s.dataset_version, s.dataset
+    query = (
+        select(dataset.c.classification)
+        .join(version, version.c.dataset == dataset.c.name)
+        .join(grant, grant.c.version == version.c.id)
+        .where(grant.c.project == project, grant.c.revoked_at.is_(None))
+    )
+    return sorted(int(level) for level in c.execute(query.distinct()).scalars())
 
 
 def checklist(policies: PolicyEngine, *, levels: Sequence[int], assessed: Sequence[str]) -> dict[str, Any]:

@@ -288,5 +288,6 @@ def test_auditors_see_people_and_grants_and_no_buttons(world: World) -> None:
     desk = make_desk(world)
     for path in ("admin/people", "admin/projects", "admin/projects/liver", "data/nafld"):
         main = signed_in(desk, "audrey").get(PREFIX + path).text.partition("<main")[2].partition("</main>")[0]
-        assert not re.search(r"<form|<button", main), path
+        changing = re.sub(r'<form[^>]*role="search".*?</form>', "", main, flags=re.DOTALL)
+        assert not re.search(r"<form|<button", changing), path
     assert STEFAN.name in signed_in(desk, "audrey").get(f"{PREFIX}admin/data").text
