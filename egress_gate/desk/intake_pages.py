@@ -141,8 +141,8 @@ def _new(
     request: Request, visitor: Visitor, desk: Desk, scan: Scan, sent: Sent, status: int = 200, **more: Any
 ) -> Response:
     with desk.gate.store.read() as c:
-        people, projects = overview.names(c), overview.project_names(c)
-    values = {"scan": scan, "people": people, "projects": projects, "each_row": asking.EACH_ROW, "measured": None}
+        projects = overview.project_names(c)
+    values = {"scan": scan, "projects": projects, "each_row": asking.EACH_ROW, "measured": None}
     return page(request, visitor, desk, "admin_intake_new.html", sent, status, **{**values, **more})
 
 
