@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import sqlglot
 
 from egress_gate.disclosure.catalogue import TableSchema
 from egress_gate.disclosure.derivation import parse
-from egress_gate.disclosure.plan import plan
+from egress_gate.disclosure.plan import Step, plan
 from installation.fault import Fault
 
 PEOPLE = TableSchema(
@@ -229,10 +231,16 @@ def test_the_canonical_sql_reads_to_itself(sql: str) -> None:
     assert len(sqlglot.parse(canonical, dialect="duckdb")) == 1
 
 
+def statements(step: Step) -> Iterator[str]:
+    """Every text that may run of a step, and of the steps inside it."""
+    for part in (*step.then, *step.otherwise, *step.tests):
+        yield from statements(part) if isinstance(part, Step) else (part,)
+
+
 @pytest.mark.parametrize("sql", ALLOWED)
 def test_nothing_that_runs_holds_a_comment_or_a_second_statement(sql: str) -> None:
     made = plan(parse(sql, CATALOGUE))
-    steps = [part for step in made.steps for part in (*step.then, *step.otherwise, *step.tests)]
+    steps = [text for step in made.steps for text in statements(step)]
     assert steps
     for statement in (made.values, *made.statistics, *steps):
         (read,) = sqlglot.parse(statement, dialect="duckdb")

@@ -68,7 +68,7 @@ test_an_output_with_a_finding_cannot_be_approved if {
 }
 
 test_an_output_that_resembles_records_cannot_be_approved if {
-	found := cells.answer with input as object.union(question, {"outputs": [object.union(text, {"bits": 15})]})
+	found := cells.answer with input as object.union(question, {"outputs": [object.union(text, {"bits": 20})]})
 	found.leaves == []
 	codes(found, "1.1") == {"output_records"}
 }

@@ -18,7 +18,7 @@ SAID = {
     "legal_basis": f"Consent {SCRIPT}",
     "retention_until": "2036-12-31",
     "units": {"nafld1.weight": "kg"},
-    "keys": {"nafld1.id": "visits.id"},
+    "keys": {"nafld1.id": "nafld1.age"},
     "identifiers": {"nafld1.id": "direct", "nafld1.age": "quasi", "nafld1.sex": "none"},
     "described_by": "stella",
     "described_at": "2026-11-23T10:00:00.000000Z",

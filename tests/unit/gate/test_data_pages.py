@@ -113,7 +113,7 @@ def test_the_page_tells_columns_units_and_confirmed_identifiers_of_the_chosen_ve
         "direct identifier",
         "quasi-identifier",
         "kg",
-        "visits.id",
+        "nafld1.age",
         CERTIFICATE,
     ):
         assert shown in text, shown
