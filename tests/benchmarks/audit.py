@@ -23,7 +23,7 @@ SIZES = {"age": 75, "region": 10, "sector": 18, "sex": 2, "size": 5}
 DIMENSIONS = tuple(SIZES)
 THRESHOLD = 10
 EARLIER = (5, 20, 100, 400)
-SECONDS = 60.0
+SECONDS = 50.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from egress_gate.disclosure.audit.centre import Centre, TooLarge, find_centre
 from egress_gate.disclosure.audit.collisions import Needed, needed_releases, proof_owners
 from egress_gate.disclosure.audit.differencing import Difference, differences
 from egress_gate.disclosure.audit.exact import Bound, Programme
+from egress_gate.disclosure.audit.filling import fill
 from egress_gate.disclosure.audit.integers import reaches_in_integers
 from egress_gate.disclosure.audit.published import (
     COUNT,
@@ -240,6 +241,8 @@ def _prove(case: _Case, system: System, targets: Targets, waiting: Ints) -> None
     if not np.isfinite(case.floor):
         _unbounded(case, system, targets, reached, centre)
         return
+    case.note("filled", fill(centre, reached, case.left))
+    case.note("open_after_filling", len(reached.open()))
     case.note("moves", push(centre, reached, case.left))
     case.note("open_after_moves", len(reached.open()))
     with suppress(OutOfTime, SolverFailed):  # what is still open then is counted as open
