@@ -372,6 +372,18 @@ upload = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("uploaded_at", Text, nullable=False),
 )
+preview = Table(
+    "preview",  # each look ahead at what would be hidden; `content` is the digest of what was asked, never what was told
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("sandbox", Text, ForeignKey("sandbox.id")),
+    Column("project", Text, ForeignKey("project.name"), nullable=False),
+    Column("person", Text, ForeignKey("person.name"), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("outputs", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("shown_at", Text, nullable=False),
+)
 release = Table(
     "release",
     metadata,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -21,10 +21,12 @@ from egress_gate.desk.security import Bucket, Guard
 from egress_gate.domain.item import Item, Kind
 from egress_gate.domain.request import request_number
 from egress_gate.service import packages
+from egress_gate.service.aside import Aside
 from egress_gate.service.errors import TooLarge, no_such
 from egress_gate.service.gate import Gate
 from egress_gate.service.preview import preview
 from egress_gate.service.reading import visible
+from egress_gate.service.rehearsal import rehearsal
 from egress_gate.service.submit import (
     Caller,
     Draft,
@@ -149,6 +151,11 @@ def _request_routes(api: FastAPI) -> None:
         row = submit(the.gate, who, draft_of(the.gate, body), the.clock(), idempotency_key)
         require_accepted(the.gate, row)
         return request_view(the.gate, who, row.id, the.clock())
+
+    @api.post("/v1/rehearsal")
+    def rehearse_request(who: Who, the: The, body: RequestBody) -> dict[str, Any]:
+        gate = replace(the.gate, blobs=Aside(the.gate.blobs))
+        return rehearsal(gate, who, draft_of(gate, body), the.clock())
 
     @api.get("/v1/requests")
     def own_requests(who: Who, the: The) -> dict[str, Any]:

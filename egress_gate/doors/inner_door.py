@@ -50,6 +50,7 @@ CALLS: tuple[Call, ...] = (
     Call(frozenset({"GET", "POST"}), re.compile(r"/v1/packages"), 4 * KIB),
     Call(frozenset({"PUT"}), re.compile(r"/v1/uploads"), 20 * MIB),
     Call(frozenset({"POST"}), re.compile(r"/v1/preview"), 256 * KIB),
+    Call(frozenset({"POST"}), re.compile(r"/v1/rehearsal"), 2 * MIB),
 )
 
 

@@ -1,6 +1,7 @@
 """What a machine can already tell of a request before it is sent: policy's stops, the faults of its SQL, and the whole check rehearsed.
 
-Nothing is stored, and no figure comes back: marks of what would be protected, names of rules, policy's reasons.
+Nothing is stored but that it was asked (`previewed`), and no figure comes back: marks of what would be protected, names of
+rules, policy's reasons.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from egress_gate.service.check import rehearse
 from egress_gate.service.errors import RecomputerAway, TooMany
 from egress_gate.service.gate import Gate
 from egress_gate.service.lanes import Checked, lane_of
+from egress_gate.service.previewed import record_preview
 from egress_gate.service.submit import Draft, sources_of
 from egress_gate.store.catalogue import RunningSandbox
 from egress_gate.store.requests import RequestRow
@@ -77,7 +79,14 @@ class Preflight:
 
 
 def preflight(gate: Gate, sandbox: RunningSandbox, draft: Draft, at: datetime, revision: int = 1) -> Preflight:
-    """Raises PolicyUnavailable: without policy nobody can tell, and nothing is sent. Raises TooMany when many ask at once."""
+    """Recorded. Raises PolicyUnavailable: without policy nobody can tell, and nothing is sent. Raises TooMany when many ask at once."""
+    seen = _seen(gate, sandbox, draft, at, revision)
+    outcome = "stopped" if seen.stops else "away" if seen.outcome is None else seen.outcome.value
+    record_preview(gate, sandbox, draft.digest(), len(draft.items), outcome, at)
+    return seen
+
+
+def _seen(gate: Gate, sandbox: RunningSandbox, draft: Draft, at: datetime, revision: int) -> Preflight:
     stops = (*_stopped_by_policy(gate, draft), *_mistakes(gate, sandbox, draft.items))
     if stops:
         return Preflight(stops)

@@ -104,8 +104,8 @@ def submit(
     draft = draft.checked()
     if client_key is not None and (first := _earlier_submit(gate, who, client_key)) is not None:
         return first
-    _require_member(gate, who, at)
-    _require_own_uploads(gate, who.sandbox.id, draft.items)
+    require_member(gate, who, at)
+    require_own_uploads(gate, who.sandbox.id, draft.items)
     refusal = _refusal(gate, draft.items, sources_of(gate, who.sandbox.versions))
     within = _require_quota(gate, who, at)
     now = stamp(at)
@@ -173,7 +173,7 @@ def resubmit(
         versions = catalogue.versions_of_sandbox(c, found.request.sandbox)
         view = catalogue.view_of_sandbox(c, found.request.sandbox)
     if found.request.sandbox is not None:
-        _require_own_uploads(gate, found.request.sandbox, draft.items)
+        require_own_uploads(gate, found.request.sandbox, draft.items)
     refusal = _refusal(gate, draft.items, sources_of(gate, versions))
     now = stamp(at)
     with gate.store.transaction(at) as t:
@@ -225,7 +225,7 @@ def _earlier_submit(gate: Gate, who: Caller, client_key: str) -> RequestRow | No
         return requests.by_client_key(c, who.sandbox.person, client_key)
 
 
-def _require_member(gate: Gate, who: Caller, at: datetime) -> None:
+def require_member(gate: Gate, who: Caller, at: datetime) -> None:
     with gate.store.read() as c:
         project = catalogue.project(c, who.sandbox.project)
     if project is None:
@@ -242,7 +242,7 @@ def _require_quota(gate: Gate, who: Caller, at: datetime) -> Judged:
     return found
 
 
-def _require_own_uploads(gate: Gate, sandbox: str, wanted: Sequence[Item]) -> None:
+def require_own_uploads(gate: Gate, sandbox: str, wanted: Sequence[Item]) -> None:
     with gate.store.read() as c:
         foreign = [i.name for i in wanted if i.kind in UPLOADED and not _uploaded(c, sandbox, i.blob or "")]
     if foreign:

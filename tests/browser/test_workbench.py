@@ -112,7 +112,7 @@ def test_analyst_works_in_a_notebook_and_asks_for_a_release(lab: Page) -> None:
     run_cell(
         lab,
         "asked = glovebox.release('SELECT region, count(*) AS people FROM visits GROUP BY region', "
-        "title='People by region', purpose='Plan clinics', context='Table 1')\nprint(asked.id)",
+        "title='People by region', purpose='Plan clinics', context='All visits of the clinic, by region.')\nprint(asked.id)",
         "R-1",
     )
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -43,5 +43,5 @@ APPENDIX = "people.head(20).to_csv('appendix.csv', index=False)"
 
 def release(what: str, title: str) -> str:
     """A cell that asks for ``what`` (a Python expression) and prints the request's number."""
-    return f"""asked = glovebox.release({what}, title={title!r}, purpose={PURPOSE!r}, context={CONTEXT!r})
+    return f"""asked = glovebox.release({what}, title={title!r}, purpose={PURPOSE!r}, context={CONTEXT!r}, rehearse=False)
 print('number', asked.id)"""

@@ -18,6 +18,9 @@ import pytest
 CLIENT = Path(__file__).resolve().parents[3] / "images" / "sandbox" / "glovebox_client"
 
 
+REHEARSAL = ("POST", "/v1/rehearsal")
+
+
 class Gate(http.server.BaseHTTPRequestHandler):
     """Answers what the test laid down, and remembers what was asked."""
 
@@ -63,7 +66,7 @@ def glovebox(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Gate]]:
     path = str(tmp_path / "door.sock")
     monkeypatch.setenv("GLOVEBOX_INNER", path)
-    Gate.answers, Gate.asked = {}, []
+    Gate.answers, Gate.asked = {REHEARSAL: (200, {"outcome": "review", "outputs": [], "reasons": [], "away": ""})}, []
     with Server(path, Gate) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from egress_gate.domain.finding import FOR_STEWARDS
-from tests.unit.client.conftest import CLIENT, Gate
+from tests.unit.client.conftest import CLIENT, REHEARSAL, Gate
 
 REFUSAL = {"code": "refused", "what": "R-9 was not submitted.", "why": "It has <no> title.", "do": "Name it."}
 
@@ -71,7 +71,9 @@ def test_a_file_over_twenty_mebibytes_stays(glovebox: ModuleType, gate: type[Gat
 def test_release_sends_named_items_and_a_key(glovebox: ModuleType, gate: type[Gate]) -> None:
     gate.answers["POST", "/v1/requests"] = (201, {"id": "R-17", "state": "submitted", "title": "t"})
     made = glovebox.release({"by_sex": "SELECT 1", "by_age": "SELECT 2"}, title="t", purpose="p", context="c")
-    method, path, body, headers = gate.asked[0]
+    assert [(method, path) for method, path, *_ in gate.asked] == [REHEARSAL, ("POST", "/v1/requests")]
+    assert gate.asked[0][2] == gate.asked[1][2]
+    method, path, body, headers = gate.asked[1]
     assert (method, path) == ("POST", "/v1/requests")
     assert [item["name"] for item in body["items"]] == ["by_sex", "by_age"]
     assert body["items"][0] == {"name": "by_sex", "kind": "table", "sql": "SELECT 1", "expected": None}
@@ -79,6 +81,33 @@ def test_release_sends_named_items_and_a_key(glovebox: ModuleType, gate: type[Ga
     assert len(headers["Idempotency-Key"]) == 32
     assert made.id == "R-17"
     assert "submitted" in repr(made)
+
+
+def test_what_would_be_refused_is_not_sent(glovebox: ModuleType, gate: type[Gate]) -> None:
+    told = {"code": "would-be-refused", "what": "Nothing was sent.", "why": "t: One cell is small.", "do": "Combine."}
+    gate.answers[REHEARSAL] = (422, told)
+    with pytest.raises(glovebox.Refused, match="One cell is small"):
+        glovebox.release("SELECT 1", title="t", purpose="p")
+    assert [path for _, path, *_ in gate.asked] == ["/v1/rehearsal"]
+
+
+def test_what_would_be_hidden_is_said_beside_the_request_until_it_is_judged(
+    glovebox: ModuleType, gate: type[Gate]
+) -> None:
+    cells = [{"key": {"sex": "F"}, "suppressed": "primary"}, {"key": {"sex": "M"}, "suppressed": None}]
+    seen = {"name": "t", "findings": [], "preview": {"cells": cells, "suppressed": 1, "findings": []}}
+    gate.answers[REHEARSAL] = (200, {"outcome": "review", "outputs": [seen], "reasons": [], "away": ""})
+    gate.answers["POST", "/v1/requests"] = (201, {"id": "R-1", "state": "submitted", "title": "t"})
+    gate.answers["GET", "/v1/requests/R-1"] = (200, {"id": "R-1", "state": "in_review", "title": "t"})
+    made = glovebox.release({"t": "SELECT 1"}, title="t", purpose="p")
+    assert "t: 1 of 2 cells would be hidden. sex = F" in repr(made)
+    assert "would be hidden" not in repr(made.refresh())
+
+
+def test_without_a_rehearsal_the_check_itself_refuses(glovebox: ModuleType, gate: type[Gate]) -> None:
+    gate.answers["POST", "/v1/requests"] = (201, {"id": "R-1", "state": "submitted", "title": "t"})
+    glovebox.release("SELECT 1", title="t", purpose="p", rehearse=False)
+    assert [path for _, path, *_ in gate.asked] == ["/v1/requests"]
 
 
 def test_a_file_goes_to_the_store_first(glovebox: ModuleType, gate: type[Gate], tmp_path: Path) -> None:
@@ -225,7 +254,7 @@ def test_a_compiled_table_is_released_as_its_sql(glovebox: ModuleType, gate: typ
     assert "CUBE" in table.sql
     glovebox.release({"t": table}, title="t", purpose="p")
     table.release(title="t", purpose="p")
-    sent = [asked[2]["items"][0]["sql"] for asked in gate.asked if asked[0] == "POST"]
+    sent = [asked[2]["items"][0]["sql"] for asked in gate.asked if asked[1] == "/v1/requests"]
     assert sent == [table.sql, table.sql]
 
 
@@ -254,7 +283,7 @@ def test_a_regression_is_fitted_here_and_asked_for_as_formula_and_rows(glovebox:
     assert "age" in named.summary().as_text()
     named.release(title="t", purpose="p")
     glovebox.release({"model": fit}, title="t", purpose="p")
-    sent = [asked[2]["items"][0] for asked in gate.asked if asked[0] == "POST"]
+    sent = [asked[2]["items"][0] for asked in gate.asked if asked[1] == "/v1/requests"]
     assert sent[0] == {
         "name": "regression1",
         "kind": "regression",
@@ -290,7 +319,7 @@ def test_a_figure_is_asked_for_as_specification_and_table_without_its_data(
     table = glovebox.groupby("people", "male").size()
     made = glovebox.figure(spec, table)
     made.release(title="t", purpose="p")
-    (sent,) = [asked[2]["items"][0] for asked in gate.asked if asked[0] == "POST"]
+    (sent,) = [asked[2]["items"][0] for asked in gate.asked if asked[1] == "/v1/requests"]
     clean = {"mark": "bar", "encoding": encoding}
     assert sent == {"name": "figure1", "kind": "figure", "sql": table.sql, "spec": clean}
     assert list(made.df()["n"]) == [30, 30]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from unittest.mock import ANY
 
 import pytest
 from sqlalchemy import func, select
@@ -62,7 +63,9 @@ def test_trying_out_stores_nothing_and_shows_no_figure(world: World) -> None:
     assert ">3<" not in page
     assert ">15<" not in page
     assert stored(world) == 0
-    assert len(world.entries()) == before
+    shown = world.entries()[before:]
+    assert [e["kind"] for e in shown] == ["preview.shown"]
+    assert shown[0]["facts"] == {"content": ANY, "outputs": 1, "outcome": "review"}
 
 
 def test_rows_that_will_be_left_out_are_seen_before_they_are_sent(world: World) -> None:

@@ -19,9 +19,12 @@ Asked: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | Any"
 
 def release(
     what: Asked, *, title: str = "", purpose: str = "", context: str = "", protection: str | Mapping[str, Any] | None = None,
-    wait: float = 0,
+    wait: float = 0, rehearse: bool = True,
 ) -> Request:  # fmt: skip
     """Ask to take something out. Returns the request, which is stored when this returns.
+
+    The gate rehearses its check first: what it can already tell will be refused is not sent, and raises Refused with all the
+    reasons; what would be hidden is said beside the request. ``rehearse=False`` sends at once, for the check itself to refuse.
 
     ``what`` is SQL, ``{name: sql}`` for several outputs at once, a compiled table (`crosstab` and its kin), a regression or a
     figure, or a path (``pathlib.Path``) for what cannot be computed by SQL: that takes the manual lane, where refusal is the default.
@@ -42,8 +45,15 @@ def release(
         "context": context,
         "items": [_protected(i, protection) for i in _items(what)],
     }
-    made = Request(call("POST", "/v1/requests", body, headers={"Idempotency-Key": uuid.uuid4().hex}))
+    seen = call("POST", "/v1/rehearsal", body) if rehearse else {}
+    made = Request(call("POST", "/v1/requests", body, headers={"Idempotency-Key": uuid.uuid4().hex}), _foreseen(seen))
     return made.wait(wait) if wait > 0 else made
+
+
+def _foreseen(seen: Mapping[str, Any]) -> list[str]:
+    """What would be hidden in each output, where anything would."""
+    previews = [(o["name"], Preview(o["preview"])) for o in seen.get("outputs", ()) if o.get("preview")]
+    return [f"{name}: {' '.join(preview.lines)}" for name, preview in previews if preview.lines]
 
 
 def _items(what: Asked) -> list[dict[str, Any]]:

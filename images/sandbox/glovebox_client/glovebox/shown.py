@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -43,8 +44,9 @@ def _sentence(fact: Any) -> str:
 class Request:
     """One release request. Shows where it stands, what was found, and what to do."""
 
-    def __init__(self, facts: dict[str, Any]) -> None:
+    def __init__(self, facts: dict[str, Any], foreseen: Sequence[str] = ()) -> None:
         self._facts = facts
+        self._foreseen = tuple(foreseen)
 
     @property
     def id(self) -> str:
@@ -72,6 +74,7 @@ class Request:
         found += [review.get("reason") for review in self._facts.get("reviews") or []]
         found += [message.get("text") for message in self._facts.get("messages") or []]
         found.append(self._facts.get("waiting_because"))
+        found += self._foreseen if self.state in WAITING else ()
         return list(dict.fromkeys(text for text in map(_sentence, found) if text))
 
     def refresh(self) -> Request:

@@ -1,0 +1,45 @@
+"""A request rehearsed from inside a sandbox: what stands against it as a refusal, before anything is stored of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from egress_gate.service.gate import Gate
+from egress_gate.service.preflight import Preflight, Stop, preflight
+from egress_gate.service.submit import Caller, Draft, require_member, require_own_uploads
+from installation.fault import Fault
+
+
+class WouldBeRefused(Fault):
+    """What a machine can already tell will be refused; nothing was sent."""
+
+    code = "would-be-refused"
+
+
+def rehearsal(gate: Gate, who: Caller, draft: Draft, at: datetime) -> dict[str, Any]:
+    """What would be protected in each output, without any figure. Raises WouldBeRefused, and whatever `submit` raises."""
+    require_member(gate, who, at)
+    require_own_uploads(gate, who.sandbox.id, draft.items)
+    seen = preflight(gate, who.sandbox, draft, at)
+    if not seen.ready:
+        raise WouldBeRefused(
+            "Nothing was sent: this would be refused.",
+            why=" ".join(dict.fromkeys(map(_said, seen.stops))),
+            do=" ".join(dict.fromkeys(s.do for s in seen.stops if s.do)),
+        )
+    return _view(seen)
+
+
+def _said(stop: Stop) -> str:
+    return f"{stop.where}: {stop.what}" if stop.where else stop.what
+
+
+def _view(seen: Preflight) -> dict[str, Any]:
+    outputs = [{"name": s.name, "findings": list(s.findings), "preview": s.preview} for s in seen.outputs]
+    return {
+        "outcome": seen.outcome.value if seen.outcome else None,
+        "outputs": outputs,
+        "reasons": [r.facts() for r in seen.reasons],
+        "away": seen.away,
+    }
