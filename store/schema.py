@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     Table,
     Text,
     UniqueConstraint,
@@ -25,7 +26,8 @@ from sqlalchemy import (
 metadata = MetaData()
 Serial = BigInteger().with_variant(Integer, "sqlite")
 
-schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))  # one row per upgrade
+alembic_version = Table("alembic_version", metadata, Column("version_num", String(32), primary_key=True))
 
 # ---- the ledger (owner: store.database, in every transaction) -------------------------------------------------------
 ledger_entry = Table(
@@ -511,4 +513,5 @@ session_event = Table(
     Index("session_event_sandbox", "sandbox", "time"),
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # the newest of store/revisions: a change of the tables above needs a revision and the next number
+REVISION = f"{SCHEMA_VERSION:04}"

@@ -23,7 +23,7 @@ from store.errors import StatementRefused, Unevidenced
 
 _COMMENTS = re.compile(r"\A(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|REPLACE)\b", re.IGNORECASE)
-_LEDGER = re.compile(r"\b(ledger_entry|ledger_subject|schema_version)\b", re.IGNORECASE)
+_LEDGER = re.compile(r"\b(ledger_entry|ledger_subject|schema_version|alembic_version)\b", re.IGNORECASE)
 _CHANGING = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"})
 _READING = frozenset({"SELECT", "VALUES"})
 

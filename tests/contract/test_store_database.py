@@ -3,22 +3,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, delete, func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from installation.settings import Settings
@@ -35,69 +27,9 @@ from store.schema import ledger_entry, ledger_subject, person
 AT = datetime(2026, 11, 23, 22, 35, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A server of its own, on a socket in a temporary folder; as ``nobody`` when the tests run as root."""
-    folder = Path(tempfile.mkdtemp(prefix="gbpg-"))
-    spec = importlib.util.find_spec("pgserver")  # for its files only
-    assert spec is not None
-    assert spec.origin is not None
-    packaged = Path(spec.origin).parent
-    shutil.copytree(packaged / "pginstall", folder / "pgserver" / "pginstall", symlinks=True)
-    if (libraries := packaged.with_name("pgserver.libs")).is_dir():
-        shutil.copytree(libraries, folder / "pgserver.libs", symlinks=True)
-    (folder / "data").mkdir(mode=0o700)
-    user = "nobody" if os.geteuid() == 0 else None
-    if user:
-        folder.chmod(0o755)
-        shutil.chown(folder / "data", user)
-        (folder / "socket").mkdir()
-        shutil.chown(folder / "socket", user)
-    else:
-        (folder / "socket").mkdir()
-    binaries, data = folder / "pgserver" / "pginstall" / "bin", folder / "data"
-    run = {"user": user, "cwd": "/", "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
-    made = subprocess.run(
-        [binaries / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"],
-        capture_output=True, text=True, **run,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder / "socket", "-c", "listen_addresses=", "-c", "fsync=off"],
-            stdout=log, stderr=log, **run,
-        )  # fmt: skip
-    try:
-        _wait_for(folder / "socket" / ".s.PGSQL.5432", server, folder / "log")
-        yield f"postgresql://postgres@/postgres?host={folder / 'socket'}"
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
-        shutil.rmtree(folder)
-
-
-def _wait_for(path: Path, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        assert server.poll() is None, log.read_text()
-        with socket.socket(socket.AF_UNIX) as probe:
-            if path.exists() and probe.connect_ex(str(path)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    if request.param == "sqlite":
-        yield Settings(home=tmp_path / "home")
-        return
-    url: str = request.getfixturevalue("postgres")
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as c:
-        c.execute(text("DROP SCHEMA public CASCADE"))
-        c.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    yield Settings(home=tmp_path / "home", database_url=url)
+@pytest.fixture
+def settings(stored: Settings) -> Settings:
+    return stored
 
 
 @pytest.fixture
@@ -311,7 +243,8 @@ def test_several_entries_and_their_receipts_are_one_commit(db: Database) -> None
 def test_a_writer_in_another_process_that_does_not_finish_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.database.WAIT_SECONDS", 1)
+    for name in ("store.database.WAIT_SECONDS", "store.turn.WAIT_SECONDS"):
+        monkeypatch.setattr(name, 1)
     monkeypatch.setattr("store.engine.SQLITE_PRAGMAS", ("journal_mode = WAL", "busy_timeout = 200"))
     one, two = Database.open(settings), Database.open(settings)
     with one.transaction(AT) as t, ThreadPoolExecutor(1) as pool:

@@ -20,6 +20,7 @@ from provisioning.sandbox.store_book import StoreBook
 from provisioning.sandbox.sweeping import sweep
 from provisioning.service import catalogue, destruction
 from store.database import Database
+from store.schema import SCHEMA_VERSION
 from vault import Vault
 from workbench.console import first_line, of_the_machine
 from workbench.runtime import health, hub_process
@@ -33,6 +34,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     looks: dict[str, Callable[[Settings], tuple[bool, str]]] = {
         "secrets": _secrets,
         "disk": _disk,
+        "database": _database,
         "container engine": _engine,
         "policy engine": _policies,
         "workbench": _workbench,
@@ -72,6 +74,11 @@ def _disk(settings: Settings) -> tuple[bool, str]:
     free = shutil.disk_usage(settings.home).free
     said = f"{free / 1024**3:.1f} GiB free"
     return free >= LEAST_FREE, said if free >= LEAST_FREE else f"{said}; homes and releases need more: make room"
+
+
+def _database(settings: Settings) -> tuple[bool, str]:
+    Database.open(settings).close()  # what is wrong with it is said by the fault
+    return True, f"schema {SCHEMA_VERSION}, as this program works with"
 
 
 def _engine(_: Settings) -> tuple[bool, str]:

@@ -17,6 +17,7 @@ from provisioning.sandbox import hardening
 from provisioning.sandbox.containers import cgroup_version
 from provisioning.sandbox.store_book import StoreBook
 from provisioning.sandbox.sweeping import sweep
+from store.database import Database
 from workbench.errors import ProcessFault
 from workbench.runtime import hub_process
 from workbench.runtime.accounts import ensure_account
@@ -72,6 +73,7 @@ def _warn_of_plain_http(settings: Settings, say: Say) -> None:
 
 
 def _before_start(settings: Settings) -> None:
+    Database.open(settings).close()  # refuses one that must be upgraded first, before anything runs
     hub_process.end(settings)  # what a hub that crashed left running
     _refuse_taken_ports(settings)
     _keep_logs_small(settings)

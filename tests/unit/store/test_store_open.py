@@ -41,7 +41,7 @@ def alter(settings: Settings, *statements: str) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize(("version", "word"), [(2, "newer"), (0, "Migrate")])
+@pytest.mark.parametrize(("version", "word"), [(2, "newer"), (0, "by hand")])
 def test_another_schema_version_is_refused_and_left_alone(settings: Settings, version: int, word: str) -> None:
     alter(settings, f"UPDATE schema_version SET version = {version}", "DROP TABLE download")
     with pytest.raises(SchemaFault) as fault:
