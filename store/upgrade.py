@@ -6,10 +6,8 @@ while a table is rebuilt; they are checked before the commit, and so is the whol
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -30,6 +28,7 @@ from ledger.note import Signer, Verifier
 from ledger.verify import Leaf, verify_log
 from store import log, schema, standing
 from store.clock import stamp
+from store.copying import copy_sqlite
 from store.database import LEDGER_NAME, require_own_ledger
 from store.engine import writer_engine
 from store.errors import SchemaFault
@@ -169,34 +168,15 @@ def _copy(connection: Connection, before: int, at: datetime) -> Path | None:
     moment = stamp(at).replace(":", "").replace("-", "")
     copy = Path(source).with_name(f"{Path(source).name}.schema-{before}.{moment}")
     try:
-        os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except OSError as taken:
-        raise _refused(f"Its copy was not made: {taken.strerror}.", "Make room beside it, then again.") from taken
-    try:
-        with _closing(source) as reading, _closing(str(copy)) as writing:
-            reading.backup(writing)
-        _sync(copy)
-    except (OSError, sqlite3.Error) as failed:
-        _remove(copy)
+        copy_sqlite(Path(source), copy)
+    except OSError as failed:
         raise _refused(f"Its copy was not made: {failed}.", "Make room beside it, then again.") from failed
     return copy
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(copy: Path | None) -> None:
     if copy is not None:
         copy.unlink(missing_ok=True)
-
-
-def _closing(path: str) -> Any:
-    return closing(sqlite3.connect(path))
 
 
 def _rest_foreign_keys(connection: sqlite3.Connection, _: object) -> None:

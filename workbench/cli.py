@@ -11,7 +11,7 @@ import typer
 
 from installation import settings as installation
 from workbench import console
-from workbench.commands import database, datasets, evidence, packages, people, policies, projects, usage
+from workbench.commands import backups, database, datasets, evidence, packages, people, policies, projects, usage
 from workbench.console import Json
 
 app = typer.Typer(
@@ -151,6 +151,8 @@ app.command()(evidence.prove)
 app.command()(evidence.assess)
 app.command()(evidence.verify)
 app.add_typer(evidence.ledger, name="ledger")
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.add_typer(database.app, name="database")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(projects.app, name="project")
