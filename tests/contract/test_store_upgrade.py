@@ -51,6 +51,7 @@ def earlier(tmp_path: Path) -> Settings:
     key.write_bytes((EARLIER / "ledger.key").read_bytes())
     connection = sqlite3.connect(home / "glovebox.sqlite")
     connection.executescript((EARLIER / "glovebox.sql").read_text("utf-8"))
+    connection.execute("PRAGMA journal_mode = WAL")  # a property of the file, which the dump does not tell
     connection.close()
     return Settings(home=home)
 
