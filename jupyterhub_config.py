@@ -5,7 +5,7 @@ import sys
 from installation.settings import CHECKOUT, load
 from policy_engine import opa_process
 from provisioning.sandbox.spawner import SandboxSpawner
-from workbench.runtime import hub_process
+from workbench.runtime import hub_process, hub_voice
 from workbench.setup import opa, programs
 
 c = get_config()  # noqa: F821 - given by traitlets
@@ -31,6 +31,7 @@ c.JupyterHub.cleanup_servers = False  # a restart of the hub leaves sandboxes ru
 c.JupyterHub.cleanup_proxy = True
 c.JupyterHub.allow_named_servers = False
 c.JupyterHub.template_paths = [str(CHECKOUT / "workbench" / "templates")]
+c.JupyterHub.template_vars = dict(hub_voice.VARIABLES)
 c.JupyterHub.authenticate_prometheus = True
 c.ConfigurableHTTPProxy.command = [str(programs.proxy_command(settings))]
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.ports.proxy_api}"

@@ -76,9 +76,10 @@ class Cookies:
         response.delete_cookie(XSRF, path=self._prefix)
 
     def remember(self, response: Response, name: str, value: str) -> None:
-        """A plain preference: language or theme."""
+        """A plain preference: language, which the hub's pages follow too, or theme."""
+        path = "/" if name == LANGUAGE else self._prefix
         response.set_cookie(
-            name, value, max_age=365 * 86400, path=self._prefix, httponly=True, secure=self._secure, samesite="lax"
+            name, value, max_age=365 * 86400, path=path, httponly=True, secure=self._secure, samesite="lax"
         )
 
     def _set(self, response: Response, name: str, value: dict[str, Any], seconds: int) -> None:

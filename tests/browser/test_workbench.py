@@ -309,3 +309,18 @@ def test_a_revoked_grant_ends_the_session_within_seconds_and_says_why(lab: Page,
 
 def test_screenshots_were_taken() -> None:
     assert {p.name for p in Path(SCREENSHOTS).glob("*.png")} >= {"jupyterlab.png", "review-desk.png"}
+
+
+def test_the_hubs_pages_are_chinese_for_a_chinese_reader(chromium: Browser, granted: Settings) -> None:
+    page = chromium.new_context(viewport={"width": 390, "height": 800}, locale="zh-CN").new_page()
+    page.goto(f"{granted.url}/hub/login")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
+    expect(page.get_by_label("用户名:")).to_be_visible()
+    page.screenshot(path=SCREENSHOTS / "hub-login-zh.png")
+    page.fill("input[name=username]", "ana")
+    page.fill("input[name=password]", secrets.accounts(granted)["ana"]["password"])
+    page.get_by_role("button", name="登录").click()
+    expect(page.get_by_role("heading", name="您的工作台")).to_be_visible(timeout=60_000)
+    page.screenshot(path=SCREENSHOTS / "hub-home-zh.png")
+    page.goto(f"{granted.url}/hub/no-such-page")
+    expect(page.get_by_role("heading", name="没有您可以查看的这个页面。")).to_be_visible()
