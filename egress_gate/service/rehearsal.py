@@ -32,7 +32,8 @@ def rehearsal(gate: Gate, who: Caller, draft: Draft, at: datetime) -> dict[str, 
 
 
 def _said(stop: Stop) -> str:
-    return f"{stop.where}: {stop.what}" if stop.where else stop.what
+    named = not stop.where or stop.what.startswith(f"{stop.where}:")
+    return stop.what if named else f"{stop.where}: {stop.what}"
 
 
 def _view(seen: Preflight) -> dict[str, Any]:

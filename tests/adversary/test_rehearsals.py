@@ -55,6 +55,7 @@ def test_what_lacks_its_words_is_refused_and_on_record(world: World, change: dic
 def test_raw_data_is_refused_and_the_attempt_is_on_record(world: World) -> None:
     answer = api_of(world).post("/v1/rehearsal", json=with_sql("SELECT * FROM people"))
     assert answer.status_code == 422
+    assert answer.json()["why"].count("t:") == 1
     (entry,) = world.entries("preview.shown")
     assert entry["actor"] == "ana"
     assert "SELECT" not in json.dumps(entry)

@@ -100,7 +100,7 @@ def test_what_would_be_hidden_is_said_beside_the_request_until_it_is_judged(
     gate.answers["POST", "/v1/requests"] = (201, {"id": "R-1", "state": "submitted", "title": "t"})
     gate.answers["GET", "/v1/requests/R-1"] = (200, {"id": "R-1", "state": "in_review", "title": "t"})
     made = glovebox.release({"t": "SELECT 1"}, title="t", purpose="p")
-    assert "t: 1 of 2 cells would be hidden. sex = F" in repr(made)
+    assert "t: 1 of 2 cells would be hidden; sex = F." in repr(made)
     assert "would be hidden" not in repr(made.refresh())
 
 
