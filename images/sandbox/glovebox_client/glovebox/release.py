@@ -53,7 +53,11 @@ def release(
 def _foreseen(seen: Mapping[str, Any]) -> list[str]:
     """What would be hidden in each output, where anything would."""
     previews = [(o["name"], Preview(o["preview"])) for o in seen.get("outputs", ()) if o.get("preview")]
-    return [f"{name}: {'; '.join(line.rstrip('.') for line in preview.lines)}." for name, preview in previews if preview.lines]
+    return [
+        f"{name}: {'; '.join(line.rstrip('.') for line in preview.lines)}."
+        for name, preview in previews
+        if preview.lines
+    ]
 
 
 def _items(what: Asked) -> list[dict[str, Any]]:
