@@ -78,20 +78,33 @@ class Preflight:
         return next((s for s in self.outputs if s.name == name), None)
 
 
-def preflight(gate: Gate, sandbox: RunningSandbox, draft: Draft, at: datetime, revision: int = 1) -> Preflight:
-    """Recorded. Raises PolicyUnavailable: without policy nobody can tell, and nothing is sent. Raises TooMany when many ask at once."""
-    seen = _seen(gate, sandbox, draft, at, revision)
+def preflight(
+    gate: Gate,
+    sandbox: RunningSandbox,
+    draft: Draft,
+    at: datetime,
+    revision: int = 1,
+    judged: Sequence[Item] | None = None,
+) -> Preflight:
+    """Recorded. `judged`: the outputs that are compared with the data, where not all are.
+
+    Raises PolicyUnavailable: without policy nobody can tell, and nothing is sent. Raises TooMany when many ask at once."""
+    seen = _seen(gate, sandbox, draft, at, revision, draft.items if judged is None else tuple(judged))
     outcome = "stopped" if seen.stops else "away" if seen.outcome is None else seen.outcome.value
     record_preview(gate, sandbox, draft.digest(), len(draft.items), outcome, at)
     return seen
 
 
-def _seen(gate: Gate, sandbox: RunningSandbox, draft: Draft, at: datetime, revision: int) -> Preflight:
+def _seen(
+    gate: Gate, sandbox: RunningSandbox, draft: Draft, at: datetime, revision: int, judged: tuple[Item, ...]
+) -> Preflight:
     stops = (*_stopped_by_policy(gate, draft), *_mistakes(gate, sandbox, draft.items))
     if stops:
         return Preflight(stops)
+    if not judged:
+        return Preflight((), away="Files are compared with the data after they were sent.")
     with _turn():
-        return _rehearsed(gate, sandbox, draft, at, revision)
+        return _rehearsed(gate, sandbox, replace(draft, items=judged), at, revision)
 
 
 class _turn:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from egress_gate.domain.item import Kind
 from egress_gate.service.gate import Gate
 from egress_gate.service.preflight import Preflight, Stop, preflight
 from egress_gate.service.submit import Caller, Draft, require_member, require_own_uploads
@@ -18,10 +20,15 @@ class WouldBeRefused(Fault):
 
 
 def rehearsal(gate: Gate, who: Caller, draft: Draft, at: datetime) -> dict[str, Any]:
-    """What would be protected in each output, without any figure. Raises WouldBeRefused, and whatever `submit` raises."""
+    """What would be protected in each output, without any figure. Raises WouldBeRefused, and whatever `submit` raises.
+
+    Figures and files that came along are not compared with the data: whoever may ask again and again whether a guess is right would have
+    the data from the answers.
+    """
     require_member(gate, who, at)
     require_own_uploads(gate, who.sandbox.id, draft.items)
-    seen = preflight(gate, who.sandbox, draft, at)
+    judged = [replace(i, blob=None) if i.kind is not Kind.FILE else i for i in draft.items]
+    seen = preflight(gate, who.sandbox, draft, at, judged=[i for i in judged if i.kind is not Kind.FILE])
     if not seen.ready:
         raise WouldBeRefused(
             "Nothing was sent: this would be refused.",

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, insert, select
 
 from egress_gate.desk.analyst_api import build_analyst_api
+from egress_gate.service.fakes import risky_table
 from ledger.entry import Entry
 from store import schema as s
 from store.clock import stamp
@@ -126,3 +127,28 @@ def test_figures_that_came_along_are_not_kept(world: World) -> None:
     body = {**GOOD, "items": [{**GOOD["items"][0], "expected": expected}]}
     api_of(world).post("/v1/rehearsal", json=body)
     assert kept() == before
+
+
+def test_a_guess_at_figures_is_neither_confirmed_nor_denied(world: World) -> None:
+    """The check after sending compares; each of its answers is a request with a name, and within the project's quota."""
+    answers, questions = [], []
+    world.recomputer.tables["small"] = lambda question: questions.append(question) or risky_table(question)
+    for guess in (1, 3, 15, 10_000):
+        expected = {"columns": ["sex", "n"], "rows": [["F", guess]]}
+        body = {**GOOD, "items": [{**GOOD["items"][0], "sql": SMALL, "expected": expected}]}
+        answers.append(api_of(world).post("/v1/rehearsal", json=body))
+    assert {a.status_code for a in answers} == {200}
+    assert len({a.text for a in answers}) == 1
+    assert {q.expected is None for q in questions} == {True}
+
+
+def test_a_guess_at_records_in_a_file_is_neither_confirmed_nor_denied(world: World) -> None:
+    client, answers = api_of(world), []
+    for text in (b"ana,1975,cancer", b"nothing of anybody"):
+        sent = client.put("/v1/uploads", content=text, headers={"content-type": "application/octet-stream"})
+        item = {"name": "notes.txt", "kind": "file", "upload": sent.json()["sha256"]}
+        answers.append(client.post("/v1/rehearsal", json={**GOOD, "items": [item]}))
+    assert answers[0].status_code == answers[1].status_code == 200
+    assert answers[0].text == answers[1].text
+    assert answers[0].json()["outputs"] == []
+    assert not any(entry == "release/decision" for entry, _ in world.engine.asked)
