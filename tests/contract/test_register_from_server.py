@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from provisioning.domain.errors import FileRefused, RegistrationRefused
 from provisioning.domain.registration import TableSource
-from tests.contract.test_store_database import postgres  # noqa: F401  its server
 from tests.unit.provisioning.world import World
 from workbench.commands import delivery
 from workbench.errors import WorkbenchFault
@@ -31,7 +30,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def address(postgres: str) -> Iterator[str]:  # noqa: F811  pytest's way
+def address(postgres: str) -> Iterator[str]:
     server = create_engine(postgres.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
     with server.connect() as c:
         c.execute(text("CREATE SCHEMA ward"))
