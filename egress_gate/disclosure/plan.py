@@ -20,7 +20,7 @@ from egress_gate.disclosure.catalogue import ROW
 from egress_gate.disclosure.contributions import by_unit
 from egress_gate.disclosure.crowds import by_crowd, finish, fits, persons
 from egress_gate.disclosure.derivation import DIALECT, Derivation
-from egress_gate.disclosure.rollup import Cells, measured_rows, rolled_values
+from egress_gate.disclosure.rollup import Cells, measured_rows, rarer_values, rolled_values
 
 INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 
@@ -39,7 +39,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """``values`` computes the table, ``statistics`` one query for each kind of privacy unit, after ``steps``. Columns by position:
+    """``values`` computes the table, ``statistics`` one query for each kind of privacy unit, after ``steps``, and a last one for the
+    rarer of two values where something is averaged. Columns by position:
 
     values: keys, ``g`` bits (1: totalled over), aggregates. statistics: keys, bits, rows, units, then for each aggregate: units with a
     value, non-missing rows, total of absolute contributions, list of the two largest (NULL of a count that no rule asks it of), units
@@ -58,8 +59,9 @@ def plan(derivation: Derivation) -> Plan:
     values = rolled or derivation.select(hidden=True).sql(dialect=DIALECT)
     both = Cells(derivation, values=rolled is not None, rows=True)
     steps = [Step((both.create("cells"),)), *(_kind(derivation, unit, number) for number, unit in enumerate(units))]
-    statistics = tuple(f"SELECT * FROM people{n}" for n in range(len(units)))  # noqa: S608 - our own names
-    return Plan(values, statistics, tuple(steps))
+    statistics = [f"SELECT * FROM people{n}" for n in range(len(units))]  # noqa: S608 - our own names
+    rarer = rarer_values(derivation, "cells")
+    return Plan(values, (*statistics, *([rarer] if rarer else [])), tuple(steps))
 
 
 def _kind(derivation: Derivation, unit: exp.Column, number: int) -> Step:

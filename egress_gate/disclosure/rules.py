@@ -139,15 +139,17 @@ def _counted(one: Aggregate, aggregates: Sequence[Aggregate]) -> bool:
 
 def _behind(one: Aggregate, stats: MeasureStats, *, counted: bool) -> list[int]:
     """The groups of people whose size one value tells: those with a value; those whose value is not zero, where a condition or another
-    column chose them or where all have the same (a sum of 0/1 is a count, and so is its deviation); those left out, where other
-    values tell how many they are."""
+    column chose them or where all have the same (a sum of 0/1 is a count, and so is its deviation); those with the rarer of two values,
+    however these are coded (the mean of 1 and 2 tells how many have 2); those left out, where other values tell how many they are."""
     groups = [stats.units]
     measured = one.func in MAGNITUDES | SHAPES
     indicator = measured and abs(stats.top1 * stats.nonzero - stats.total) <= 1e-9 * stats.total
     if one.func != "count" and (one.chooses or one.weighs or indicator or one.func in SHAPES):
         groups.append(stats.nonzero)
-    if one.func == "corr" or (one.func in SHAPES and indicator):
+    if one.func in SHAPES and indicator:
         groups.append(stats.units - stats.nonzero)
+    if measured:
+        groups.append(stats.rarer)
     if (one.chooses and one.func != "count") or counted:
         groups.append(stats.left_out)
     return groups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from egress_gate.disclosure.derivation import Derivation
@@ -19,7 +19,8 @@ FIGURES = 6  # of the plan, for each measure
 @dataclass(frozen=True)
 class MeasureStats:
     """What stands behind one value: units and rows with a value, Σ|contribution| over units, the two largest |contribution|,
-    units whose contribution is not zero, and units that a condition inside the aggregate leaves out."""
+    units whose contribution is not zero, and units that a condition inside the aggregate leaves out. ``rarer``: of a column that has two
+    values, whatever they are, the rows with the rarer one; 0 of any other."""
 
     units: int
     rows: int
@@ -28,6 +29,7 @@ class MeasureStats:
     top2: float
     nonzero: int = 0
     left_out: int = 0
+    rarer: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ def tabulate(
     names = tuple(key.name for key in derivation.keys)
     width = len(names)
     measured: dict[tuple[Any, ...], list[Sequence[Any]]] = {}
+    kinds = len(derivation.source.units())
+    rarer = {_place(row, width): row[2 * width :] for table in statistics[kinds:] for row in table}
+    statistics = statistics[:kinds]
     for table in statistics:
         for row in table:
             measured.setdefault(_place(row, width), []).append(row)
@@ -82,7 +87,7 @@ def tabulate(
                 why="A cell has no statistics.",
                 do="Submit it again; if it stays so, tell an administrator.",
             )
-        cells.append(_cell(derivation, names, row, behind))
+        cells.append(_cell(derivation, names, row, behind, rarer.get(place, ())))
     cells.sort(
         key=lambda cell: tuple(
             (total, value is None, str(type(value)), _sortable(value)) for _, value, total in cell.place
@@ -108,13 +113,20 @@ def _empty(derivation: Derivation, row: Sequence[Any], width: int) -> bool:
     return not derivation.keys or all(bit == 1 for bit in row[width : 2 * width])
 
 
-def _cell(derivation: Derivation, names: tuple[str, ...], row: Sequence[Any], behind: Sequence[Sequence[Any]]) -> Cell:
+def _cell(
+    derivation: Derivation,
+    names: tuple[str, ...],
+    row: Sequence[Any],
+    behind: Sequence[Sequence[Any]],
+    rarer: Sequence[Any],
+) -> Cell:
     width = len(names)
     totals = frozenset(name for name, bit in zip(names, row[width : 2 * width], strict=True) if bit == 1)
     stats = {}
     for number, one in enumerate(derivation.aggregates):
         at = 2 * width + 2 + FIGURES * number
-        stats[one.name] = _worst([_stats(found[at : at + FIGURES]) for found in behind])
+        worst = _worst([_stats(found[at : at + FIGURES]) for found in behind])
+        stats[one.name] = replace(worst, rarer=int(rarer[number] or 0)) if rarer else worst
     published = dict(zip((a.name for a in derivation.aggregates), row[2 * width :], strict=True))
     # A kind of unit that no row of the cell belongs to (a left join without a match) says nothing of who stands behind it.
     contributors = min((n for n in (int(found[2 * width + 1] or 0) for found in behind) if n), default=0)

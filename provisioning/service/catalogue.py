@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -30,6 +29,7 @@ from provisioning.intake.engine import engine
 from provisioning.intake.ingest import Ingested, Mask, ingest
 from provisioning.intake.progress import Progress, told
 from provisioning.service.certificates import REGISTERED, certificate_path, name_pending, write_pending
+from provisioning.service.delivery import INCOMING, delivery, nothing_under_way
 from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.catalogue import dataset, datasets, stewards_of, tables_of, version
@@ -51,7 +51,6 @@ __all__ = [
     "version_folder",
 ]
 
-INCOMING = ".incoming"
 LINES = 100  # of rows left out, on the record
 
 
@@ -72,19 +71,14 @@ def register_dataset(
     """
     wanted = registration.checked()
     names.person(actor)
-    incoming = settings.datasets / INCOMING / secrets.token_hex(8)
-    incoming.mkdir(mode=0o700, parents=True)
-    try:
+    with delivery(settings) as incoming:
         delivered, work = incoming / "version", incoming / "work"
-        delivered.mkdir(mode=0o700)
         ingested = _read_all(wanted, work, Vault(settings).writer(delivered), _masks(settings, wanted), progress)
         keep_codes(settings, wanted.recipes)
         with db.transaction(at) as t:
             new = _register(t, settings, wanted, ingested, delivered, actor)
         name_pending(certificate_path(settings, "registered", new))
         return new
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
 
 
 def keep_codes(settings: Settings, recipes: Mapping[str, TableRecipe]) -> None:
@@ -106,11 +100,16 @@ def export_dcat(c: Connection, address: str) -> dict[str, Any]:
     return dcat.catalogue(address.rstrip("/"), found, tables, {d.name: rows.sheet_of(c, d.name) for d in found})
 
 
-def sweep(db: Database, settings: Settings) -> list[Path]:
+def sweep(db: Database, settings: Settings) -> list[Path] | None:
     """Remove what a crash left: folders of no available version, and unfinished deliveries. Returns what was removed.
 
-    Run it when no registration is under way.
+    None while a version is being made, by this or another process: what looks left over may be its.
     """
+    with nothing_under_way(settings) as alone:
+        return _swept(db, settings) if alone else None
+
+
+def _swept(db: Database, settings: Settings) -> list[Path]:
     with db.read() as c:
         known = {v.folder for d in datasets(c) for v in d.versions if v.state == AVAILABLE}
     removed = []

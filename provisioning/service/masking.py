@@ -6,8 +6,6 @@ Pseudonyms join within the project and do not link it to another (`service.maski
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -27,7 +25,7 @@ from provisioning.domain.masking_key import MaskingKey, pseudonym_facts
 from provisioning.intake.engine import disk_refusal, engine, literal, refusal
 from provisioning.intake.masking import anonymity, bring_codes, masked_select, missing_code
 from provisioning.intake.sealed_copy import SealedCopy
-from provisioning.service.catalogue import INCOMING, keep_codes, put_in_place
+from provisioning.service.catalogue import keep_codes, put_in_place
 from provisioning.service.certificates import (
     MASKED,
     certificate_path,
@@ -35,6 +33,7 @@ from provisioning.service.certificates import (
     tables_as_facts,
     write_pending,
 )
+from provisioning.service.delivery import delivery
 from provisioning.service.masking_key import project_key
 from provisioning.store import catalogue as rows
 from provisioning.store.projects import project as find_project
@@ -67,10 +66,8 @@ def mask_version(
     if known_project is None:
         raise not_found("project", ascii(project[:60]), "./glovebox project list")
     check_tables(recipes, {table.name: (table.columns, table.unit) for table in tables})
-    incoming = settings.datasets / INCOMING / secrets.token_hex(8)
-    (incoming / "version").mkdir(mode=0o700, parents=True)
     vault = Vault(settings)
-    try:
+    with delivery(settings) as incoming:
         key = project_key(settings, project)
         writer = vault.writer(incoming / "version")
         with vault.opened({version: {table.file: table.digest for table in tables}}) as opened:
@@ -108,8 +105,6 @@ def mask_version(
             put_in_place(incoming / "version", settings.datasets / new)
         name_pending(path)
         return new
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
 
 
 def _mask_all(

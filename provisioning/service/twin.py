@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -38,7 +37,7 @@ from provisioning.domain.registration import Registration
 from provisioning.domain.twin import TwinTerms, evidence
 from provisioning.intake.engine import disk_refusal, engine, literal, quoted, refusal
 from provisioning.intake.sealed_copy import SealedCopy
-from provisioning.service.catalogue import INCOMING, put_in_place
+from provisioning.service.catalogue import put_in_place
 from provisioning.service.certificates import (
     TWINNED,
     certificate_path,
@@ -46,6 +45,7 @@ from provisioning.service.certificates import (
     tables_as_facts,
     write_pending,
 )
+from provisioning.service.delivery import delivery
 from provisioning.store import catalogue as rows
 from provisioning.twin.closeness import report
 from provisioning.twin.mechanisms import OpenDpDraws
@@ -70,18 +70,14 @@ def make_twin(
     names.person(actor)
     source, tables = _source(db, version)
     terms = TwinTerms.of(engine_.query(ENTRY_POINT, {"classification": int(source.classification)}).result)
-    incoming = settings.datasets / INCOMING / secrets.token_hex(8)
-    (incoming / "version").mkdir(mode=0o700, parents=True)
     vault = Vault(settings)
-    try:
+    with delivery(settings) as incoming:
         with vault.opened({version: {table.file: table.digest for table in tables}}) as opened:
             made, told = _made(opened[version], tables, terms, vault.writer(incoming / "version"), incoming)
         with db.transaction(at) as t:
             new = _register(t, settings, source, version, terms, made, told, incoming / "version", actor)
         name_pending(certificate_path(settings, "twinned", new))
         return new
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
 
 
 def report_of(c: Connection, version: str) -> dict[str, Any]:

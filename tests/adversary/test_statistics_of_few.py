@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from egress_gate.disclosure.catalogue import TableSchema
+from egress_gate.disclosure.derivation import parse
+from egress_gate.disclosure.plan import plan
 from installation.fault import Fault
 from tests.assessed import assessed, table
 
@@ -18,8 +25,10 @@ def case(tmp_path: Path) -> Any:
     rows = []
     for n in range(1, 401):
         ill = int(n in (7, 8, 9))
-        rows.append(f"{n},{20 + n % 60},{n % 2},{ill},{1000 + chance.randint(0, 900)},{'rare' if n == 11 else 'usual'}")
-    people = table(tmp_path, "p", "id,age,male,ill,pay,kind", rows)
+        coded = f"{1 + (n == 11)},{1 + (n not in (5, 6))},{0 if n % 97 == 0 else n / 4}"
+        kind = "rare" if n == 11 else "usual"
+        rows.append(f"{n},{20 + n % 60},{n % 2},{ill},{1000 + chance.randint(0, 900)},{kind},{coded}")
+    people = table(tmp_path, "p", "id,age,male,ill,pay,kind,code,other,score", rows)
 
     def judged(sql: str, **more: Any) -> dict[str, Any]:
         return assessed(tmp_path, more.pop("tables", people), sql, **more)
@@ -42,6 +51,15 @@ def case(tmp_path: Path) -> Any:
         "sum(ill * pay)",
         "avg(ill * pay)",
         "sum(ill * age)",
+        "avg(code)",
+        "sum(code)",
+        "avg(code * 7)",
+        "stddev(code)",
+        "corr(pay, code)",
+        "corr(code, pay)",
+        "avg(other)",
+        "corr(other, pay)",
+        "sum(CASE WHEN kind <> 'rare' THEN 1 ELSE 0 END)",
     ],
 )
 def test_a_value_that_few_stand_behind_is_refused(case: Any, value: str) -> None:
@@ -51,7 +69,16 @@ def test_a_value_that_few_stand_behind_is_refused(case: Any, value: str) -> None
 
 
 @pytest.mark.parametrize(
-    "value", ["corr(pay, age)", "stddev(pay)", "sum(male * pay)", "avg(pay / age)", "corr(pay, male)"]
+    "value",
+    [
+        "corr(pay, age)",
+        "stddev(pay)",
+        "sum(male * pay)",
+        "avg(pay / age)",
+        "corr(pay, male)",
+        "avg(male)",
+        "corr(pay, score)",
+    ],
 )
 def test_the_same_over_many_people_still_leaves(case: Any, value: str) -> None:
     assert case(f"SELECT count(*) AS n, {value} AS x FROM p")["decision"] == "review"
@@ -82,3 +109,31 @@ def test_a_join_that_ties_nothing_does_not_multiply_one_person(case: Any, how: s
     with pytest.raises(Fault) as refused:
         case(sql)
     assert "ON" in refused.value.what
+
+
+@pytest.mark.parametrize("value", ["avg(code)", "corr(pay, code)", "stddev(code)"])
+@pytest.mark.parametrize("unit", [None, "id"])
+def test_a_rare_code_is_found_in_each_cell_and_in_margins(tmp_path: Path, value: str, unit: str | None) -> None:
+    """In the region of the one who has it and over all regions; not in the others. With and without people of several rows."""
+    rows = [f"{n % 300},{'NS'[n % 2]},{1000 + 7 * n % 900},{1 + (n == 101)}" for n in range(600)]
+    tables = table(tmp_path, "p", "id,region,pay,code", rows) | {"p": {"path": "p.csv", "unit": unit}}
+    answer = assessed(tmp_path, tables, f"SELECT region, count(*) AS n, {value} AS x FROM p GROUP BY ROLLUP(region)")
+    found = {cell["key"]["region"]: "min_contributors" in cell["findings"] for cell in answer["cells"]}
+    assert found == {"N": False, "S": True, None: True}
+
+
+@given(st.lists(st.sampled_from([-3.0, 0.0, 0.1, 2.0, 50.0]), min_size=1, max_size=60), st.integers(0, 2))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_with_the_rarer_of_two_values_are_counted(values: list[float], shift: int) -> None:
+    """Against counting them one by one; more than two values, or one, are none of these."""
+    column = [v * (10**shift) for v in values]
+    con = duckdb.connect(":memory:")
+    con.execute("CREATE TABLE p AS SELECT unnest(?::DOUBLE[]) AS x", [column])
+    people = TableSchema("d", "p", {"x": "DOUBLE"}, None)
+    derivation = parse("SELECT avg(x) AS x FROM p", {people.key: people})
+    made = plan(derivation)
+    con.execute("CREATE SCHEMA d; CREATE VIEW d.p AS SELECT *, row_number() OVER () AS __row FROM main.p")
+    con.execute(made.steps[0].then[0])
+    (row,) = con.execute(made.statistics[-1]).fetchall()
+    tally = Counter(column)
+    assert row[-1] == (min(tally.values()) if len(tally) == 2 else None)

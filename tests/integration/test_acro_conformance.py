@@ -102,7 +102,7 @@ def theirs(path: Path, keys: Sequence[str], measure: str, func: str) -> Cells:
         ("nafld", ("band", "year", "status"), "weight", "mean"),
         ("firms", ("sector", "year"), "emp", "sum"),
         ("firms", ("sector", "year"), "capital", "sum"),
-        ("firms", ("year", "sector"), "output", "mean"),
+        ("firms", ("year", "sector"), "wage", "mean"),
         ("wages", ("occupation", "sector"), "wage", "sum"),
         ("wages", ("occupation", "gender", "married"), "wage", "mean"),
     ],
@@ -172,6 +172,16 @@ def test_it_differs_where_everybody_contributes_nothing(tmp_path: Path) -> None:
     mine, _ = ours(path, ("a", "b"), "x", "sum")
     assert ("p", "q") not in mine["p_percent"]
     assert ("p", "q") in theirs(path, ("a", "b"), "x", "sum")["p_percent"]
+
+
+def test_it_differs_where_few_have_the_other_of_two_values(tmp_path: Path) -> None:
+    """Twenty people with 1 and three with 2: the mean and their number tell that three have 2. ACRO passes it."""
+    rows = [{"a": "p", "b": "q", "x": 2.0 if n < 3 else 1.0} for n in range(23)]
+    rows += [{"a": "r", "b": "q", "x": 2.0 if n < 11 else 1.0} for n in range(23)]
+    path = written(tmp_path, rows)
+    mine, _ = ours(path, ("a", "b"), "x", "avg")
+    assert mine["min_contributors"] == {("p", "q")}
+    assert theirs(path, ("a", "b"), "x", "mean")["min_contributors"] == set()
 
 
 def people(*, without: bool = False) -> list[dict[str, Any]]:

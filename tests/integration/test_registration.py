@@ -20,6 +20,8 @@ from provisioning.domain.registration import TableSource
 from provisioning.service import catalogue
 from store import schema
 from tests.unit.provisioning.world import CSV, START, World
+from vault import Vault
+from workbench.runtime import doctor
 
 
 @pytest.fixture
@@ -376,7 +378,7 @@ def test_sweep_removes_what_a_crash_left_and_nothing_else(world: World) -> None:
     for left in ("nafld/2", "gone/1", ".incoming/abc/version"):
         (world.settings.datasets / left).mkdir(parents=True)
     removed = {
-        path.relative_to(world.settings.datasets).as_posix() for path in catalogue.sweep(world.db, world.settings)
+        path.relative_to(world.settings.datasets).as_posix() for path in catalogue.sweep(world.db, world.settings) or ()
     }
     assert removed == {"nafld/2", "gone/1", ".incoming/abc"}
     assert len(stored(world)) == 3
@@ -414,6 +416,56 @@ def test_a_kill_at_the_worst_moment_leaves_no_half_version(world: World, when: s
     catalogue.sweep(world.db, world.settings)
     nothing_is_left(world)
     assert world.register() == "nafld/1"
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from provisioning.service import catalogue
+from tests.unit.provisioning.world import World
+world = World(Path(sys.argv[2]))
+real = getattr(catalogue, sys.argv[3])
+def slowly(*arguments):
+    real(*arguments)
+    print("here", flush=True)
+    sys.stdin.readline()
+setattr(catalogue, sys.argv[3], slowly)
+print(world.register(), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "where", ["keep_codes", "put_in_place"]
+)  # when all is read; when it is moved and not committed
+@pytest.mark.parametrize("ends", ["well", "killed"])
+def test_nothing_is_swept_from_another_process_and_what_a_killed_one_left_is(
+    world: World, where: str, ends: str
+) -> None:
+    import subprocess
+    import sys
+
+    checkout = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", SLOW, str(checkout), str(world.home), where]
+    with subprocess.Popen(command, cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "here\n"
+        assert catalogue.sweep(world.db, world.settings) is None
+        if where == "keep_codes":  # inside the transaction the doctor waits for the database
+            assert "is being brought in" in doctor._datasets(world.settings)[1]
+        if ends == "well":
+            assert other.communicate("go\n", timeout=60)[0] == "nafld/1\n"
+        else:
+            other.kill()
+    said = doctor._datasets(world.settings)[1]
+    if ends == "well":
+        assert said.startswith("0 left-overs")
+        assert Vault(world.settings).can_open("nafld/1")
+        assert world.rows(schema.dataset_version) == 1
+    else:
+        assert not said.startswith("0 left-overs")
+        nothing_is_left(world)
 
 
 def test_a_full_disk_in_the_middle_is_said_plainly(world: World, tmp_path: Path) -> None:

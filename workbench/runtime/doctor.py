@@ -121,6 +121,8 @@ def _datasets(settings: Settings) -> tuple[bool, str]:
         return True, "the workbench runs; left-overs of registrations are cleared when it does not"
     database = Database.open(settings)
     removed = catalogue.sweep(database, settings)
+    if removed is None:
+        return True, "a dataset is being brought in; left-overs of registrations are cleared when none is"
     named = destruction.settle_certificates(database, settings)
     return True, f"{len(removed)} left-overs of registrations removed, {len(named)} certificates settled"
 
