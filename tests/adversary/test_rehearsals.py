@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, insert, select
 
 from egress_gate.desk.analyst_api import build_analyst_api
+from egress_gate.desk.security import Bucket
 from egress_gate.service.fakes import risky_table
 from ledger.entry import Entry
 from store import schema as s
 from store.clock import stamp
-from tests.unit.gate.factory import SAFE, SMALL, World, make_world
+from tests.unit.gate.desks import PREFIX, make_desk, signed_in
+from tests.unit.gate.factory import AUDREY, SAFE, SMALL, World, make_world
 
 GOOD: dict[str, Any] = {
     "title": "People by sex",
@@ -72,6 +75,29 @@ def test_no_figure_comes_back_and_each_look_is_recorded(world: World) -> None:
     assert asked_for(world) == 0
     contents = [e["facts"]["content"] for e in world.entries("preview.shown")]  # type: ignore[index]
     assert contents[0] == contents[1] != contents[2]
+
+
+def test_an_auditor_reads_each_look_among_the_projects_and_the_persons_entries(world: World) -> None:
+    assert api_of(world).post("/v1/rehearsal", json=with_sql(SMALL)).status_code == 200
+    (entry,) = world.entries("preview.shown")
+    with world.gate.store.read() as c:
+        opened = json.loads(c.execute(select(s.sandbox.c.versions).where(s.sandbox.c.id == "5a")).scalar_one())
+    assert opened
+    assert entry["facts"]["versions"] == opened  # type: ignore[index]
+    auditor = signed_in(make_desk(world), AUDREY.name)
+    for page in ("projects/liver", "people/ana"):
+        for language, words in (("en", "What would be hidden was shown"), ("zh-CN", "查看了哪些内容会被隐藏")):
+            assert words in auditor.get(PREFIX + page, headers={"accept-language": language}).text
+    assert "What would be hidden" not in auditor.get(PREFIX + "people/amir").text
+
+
+def test_looks_are_counted_against_one_allowance_with_everything_else_a_sandbox_asks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("egress_gate.desk.analyst_api.Bucket", partial(Bucket, clock=lambda: 0.0))
+    client = api_of(world)
+    hurried = [client.post("/v1/" + path, json={}).status_code for _ in range(51) for path in ("preview", "rehearsal")]
+    assert hurried == [422] * 100 + [429] * 2
 
 
 def test_a_preview_of_one_table_is_recorded_too(world: World) -> None:

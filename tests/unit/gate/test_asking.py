@@ -65,7 +65,7 @@ def test_trying_out_stores_nothing_and_shows_no_figure(world: World) -> None:
     assert stored(world) == 0
     shown = world.entries()[before:]
     assert [e["kind"] for e in shown] == ["preview.shown"]
-    assert shown[0]["facts"] == {"content": ANY, "outputs": 1, "outcome": "review"}
+    assert shown[0]["facts"] == {"content": ANY, "outputs": 1, "outcome": "review", "versions": ANY}
 
 
 def test_rows_that_will_be_left_out_are_seen_before_they_are_sent(world: World) -> None:
