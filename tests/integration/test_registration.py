@@ -355,6 +355,55 @@ def test_two_registrations_at_once_are_two_versions(world: World) -> None:
         assert stored(world, version)[-1][0] == int(content.splitlines()[-1].split(",")[0])
 
 
+APART = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.unit.provisioning.world import World
+world = World(Path(sys.argv[2]))
+print("ready", flush=True)
+sys.stdin.readline()
+table = world.table(name="people", files=(Path(sys.argv[3]),))
+print(world.register(table=table), flush=True)
+"""
+
+
+def test_two_processes_that_register_at_once_make_two_versions(world: World) -> None:
+    """No lock inside one process helps here: only what the store and the file system hold between two."""
+    import subprocess
+    import sys
+
+    checkout = Path(__file__).resolve().parents[2]
+    contents = [CSV + f"{100 + i},{i},x\n" for i in range(2)]
+    files = [world.file(f"delivery{i}.csv", content) for i, content in enumerate(contents)]
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", APART, str(checkout), str(world.home), str(file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=checkout,
+        )
+        for file in files
+    ]
+    try:
+        assert [each.stdout.readline() for each in both if each.stdout] == ["ready\n"] * 2
+        for each in both:
+            assert each.stdin is not None
+            each.stdin.write("go\n")
+            each.stdin.flush()
+        ids = [each.communicate(timeout=120)[0].strip() for each in both]
+    finally:
+        for each in both:
+            each.kill()
+            each.wait()
+    assert [each.returncode for each in both] == [0, 0]
+    assert sorted(ids) == ["nafld/1", "nafld/2"]
+    assert len(world.entries("dataset.registered")) == 2
+    for content, version in zip(contents, ids, strict=True):
+        assert stored(world, version)[-1][0] == int(content.splitlines()[-1].split(",")[0])
+
+
 def test_a_failed_commit_leaves_no_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
