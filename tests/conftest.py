@@ -62,6 +62,16 @@ def glovebox(settings: Settings, *words: str, timeout: float = 280) -> subproces
     )
 
 
+@pytest.fixture(autouse=True)
+def _own_umask() -> Iterator[None]:
+    """Give back the umask: commands that a test calls in this process narrow it, and folders that a later test lays out
+    for a sandbox could not be read by its person."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """An installation of its own: temporary state folder, free ports, container prefix."""
