@@ -20,7 +20,7 @@ from egress_gate.disclosure.catalogue import ROW
 from egress_gate.disclosure.contributions import by_unit
 from egress_gate.disclosure.crowds import by_crowd, finish, fits, persons
 from egress_gate.disclosure.derivation import DIALECT, Derivation
-from egress_gate.disclosure.rollup import Cells, measured_rows, rarer_values, rolled_values
+from egress_gate.disclosure.rollup import Cells, key_names, measured_rows, rarer_people, rarer_values, rolled_values
 
 INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 
@@ -60,8 +60,33 @@ def plan(derivation: Derivation) -> Plan:
     both = Cells(derivation, values=rolled is not None, rows=True)
     steps = [Step((both.create("cells"),)), *(_kind(derivation, unit, number) for number, unit in enumerate(units))]
     statistics = [f"SELECT * FROM people{n}" for n in range(len(units))]  # noqa: S608 - our own names
-    rarer = rarer_values(derivation, "cells")
-    return Plan(values, (*statistics, *([rarer] if rarer else [])), tuple(steps))
+    made = _rarer(derivation, units)
+    if not made:
+        return Plan(values, tuple(statistics), tuple(steps))
+    everywhere = " UNION ALL ".join(f"SELECT * FROM rarer{n}" for n in range(len(made)))  # noqa: S608 - our own names
+    fewest = [f"min(r{n})" for n in range(len(derivation.aggregates))]
+    place = [*key_names(derivation), *(f"g_{k}" for k in key_names(derivation))]
+    by_cell = f" GROUP BY {', '.join(place)}" if place else ""
+    rarer = f"SELECT {', '.join([*place, *fewest])} FROM ({everywhere}){by_cell}"  # noqa: S608 - our own names
+    return Plan(values, (*statistics, rarer), (*steps, *made))
+
+
+def _rarer(derivation: Derivation, units: list[exp.Column]) -> list[Step]:
+    """How many have the rarer of two values, for each kind of unit: rows where each row of a cell is another's, else units."""
+    steps = []
+    for number, unit in enumerate(units):
+        both = rarer_values(derivation, "cells", f"rarer{number}")
+        if both is None:
+            return []
+        rows, none = both
+        if _certain(derivation):
+            steps.append(Step((rows,)))
+            continue
+        # ``people``: what `_kind` made; a test that does not know (NULL) leaves it to the next, and none knowing means units.
+        alone = f"SELECT bool_and(n_rows = units) FROM people{number}"  # noqa: S608 - our own names
+        never = none.replace("SELECT ", "SELECT CASE WHEN ", 1).replace(" FROM ", " THEN true END FROM ", 1)
+        steps.append(Step((rows,), (rarer_people(derivation, "cells", unit, f"rarer{number}"),), (never, alone)))
+    return steps
 
 
 def _kind(derivation: Derivation, unit: exp.Column, number: int) -> Step:

@@ -20,7 +20,7 @@ FIGURES = 6  # of the plan, for each measure
 class MeasureStats:
     """What stands behind one value: units and rows with a value, Σ|contribution| over units, the two largest |contribution|,
     units whose contribution is not zero, and units that a condition inside the aggregate leaves out. ``rarer``: of a column that has two
-    values, whatever they are, the rows with the rarer one; 0 of any other."""
+    values, whatever they are, the units with the rarer one; 0 of any other."""
 
     units: int
     rows: int
