@@ -103,6 +103,17 @@ def extend_project(request: Request, visitor: SignedIn, desk: TheDesk, name: Nam
     return _project_answer(request, visitor, desk, name, sent, "end", doing)
 
 
+@admin.post("/projects/{name}/terms")
+def describe_project(request: Request, visitor: SignedIn, desk: TheDesk, name: Name, sent: Form) -> Response:
+    """Title, sponsor, legal basis and output plan; what is left as it was changes nothing."""
+
+    def doing() -> None:
+        terms = {noun: sent.text(noun) for noun in ("title", "sponsor", "legal_basis", "output_plan")}
+        administer.describe_project(desk.gate, desk.provisioning, visitor.person, name, terms, desk.clock())
+
+    return _project_answer(request, visitor, desk, name, sent, "terms", doing)
+
+
 @admin.post("/projects/{name}/assessment")
 def assess_project(request: Request, visitor: SignedIn, desk: TheDesk, name: Name, sent: Form) -> Response:
     """What of the checklist holds."""

@@ -5,6 +5,7 @@ The gate imports nothing of provisioning; `workbench` hands its verbs in as `egr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from egress_gate.policy.ask import may
@@ -53,6 +54,14 @@ def move_project(
 def extend_project(gate: Gate, hands: Provisioning, person: Person, name: str, until: datetime, at: datetime) -> None:
     _require(gate, person, name, f"extend project {name}", at)
     hands.extend_project(name, until, person.name, at)
+
+
+def describe_project(
+    gate: Gate, hands: Provisioning, person: Person, name: str, terms: Mapping[str, str], at: datetime
+) -> None:
+    """State anew what a project is: title, sponsor, legal basis, output plan. Its purpose stays: grants were given for it."""
+    _require(gate, person, name, f"describe project {name}", at)
+    hands.describe_project(name, {noun: text for noun, text in terms.items() if text}, person.name, at)
 
 
 def add_member(gate: Gate, hands: Provisioning, person: Person, name: str, member: str, at: datetime) -> None:

@@ -189,7 +189,8 @@ def describe_project(
         terms: dict[str, Any] = {**json.loads(row), **{n: changed[n] for n in lives.STATED if n in changed}}
         values["terms"] = json.dumps(terms, sort_keys=True)
         t.execute(update(s.project).where(s.project.c.name == name).values(**values))
-        t.record(Entry("project.described", actor, {"project": name}, changed))
+        before = {noun: getattr(known, noun) for noun in changed}
+        t.record(Entry("project.described", actor, {"project": name}, {**changed, "before": before}))
         return _required(t, name)
 
 

@@ -55,6 +55,9 @@ class ProvisioningHands:
     def extend_project(self, project: str, until: datetime, actor: str, at: datetime, /) -> None:
         projects.extend_project(self._db, name=project, expires_at=until, actor=actor, at=at)
 
+    def describe_project(self, project: str, terms: Mapping[str, str], actor: str, at: datetime, /) -> None:
+        projects.describe_project(self._db, name=project, actor=actor, at=at, **terms)
+
     def add_member(self, project: str, person: str, actor: str, at: datetime, /) -> None:
         projects.add_member(self._db, project=project, person=person, actor=actor, at=at)
 

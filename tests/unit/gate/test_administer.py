@@ -139,6 +139,26 @@ def test_members_come_and_go_and_the_end_moves(world: World) -> None:
     assert kinds[-3:] == ["member.added", "member.removed", "project.extended"]
 
 
+def test_the_plan_is_stated_anew_and_the_purpose_stays(world: World) -> None:
+    """What it was is in the entry too: a steward who granted by the old legal basis can see what became of it."""
+    desk = make_desk(world)
+    adam = signed_in(desk, "adam")
+    page = f"{PREFIX}admin/projects/liver"
+    before = administer.project_for_admin(world.gate, AUDREY, "liver", world.clock())
+    said = {"title": "Livers", "output_plan": "One table a month.", "purpose": "Something else."}
+    assert adam.post(f"{page}/terms", data=said).status_code == 303
+    found = administer.project_for_admin(world.gate, AUDREY, "liver", world.clock())
+    assert (found.title, found.purpose) == ("Livers", before.purpose)
+    (entry,) = world.entries("project.described")
+    assert entry["facts"]["output_plan"] == "One table a month."
+    assert entry["facts"]["before"]["title"] == before.title
+    assert "One table a month." in adam.get(page).text
+    again = adam.post(f"{page}/terms", data={"title": "Livers", "output_plan": "One table a month."})
+    assert again.status_code == 422
+    assert "Nothing would be different." in again.text
+    assert len(world.entries("project.described")) == 1
+
+
 def test_a_desk_without_provisioning_changes_nothing(world: World) -> None:
     with pytest.raises(NotReady):
         administer.move_project(world.gate, no_provisioning(), ADAM, "liver", Move.FREEZE, "Odd.", world.clock())

@@ -215,8 +215,12 @@ def test_what_a_project_is_can_be_stated_later_and_its_purpose_cannot_change(wor
     )
     assert (made.stated, made.sponsor, made.title) == (("legal_basis", "output_plan"), "eve", "T")
     first, second = world.entries("project.described")
-    assert first["facts"] == {"legal_basis": "Consent"}
-    assert second["facts"] == {"output_plan": "Tables", "sponsor": "eve"}
+    assert first["facts"] == {"legal_basis": "Consent", "before": {"legal_basis": ""}}
+    assert second["facts"] == {
+        "output_plan": "Tables",
+        "sponsor": "eve",
+        "before": {"output_plan": "", "sponsor": "adam"},
+    }
     with pytest.raises(TypeError):
         projects.describe_project(world.db, name="liver", actor="adam", at=AT, purpose="x")  # type: ignore[call-arg]
 
