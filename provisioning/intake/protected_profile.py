@@ -1,4 +1,8 @@
-"""A profile that may be shown to people who may not see the data: counts of people, rounded, and none below the least that policy asks."""
+"""A profile in counts of people, rounded, and none below the least that policy asks.
+
+Each figure alone keeps its rounding's width, and a difference of two keeps twice that. Released tables beside it do not: the joint
+audit does not know the profile, so it is for people inside (stewards, administrators) and is not published.
+"""
 
 from __future__ import annotations
 
