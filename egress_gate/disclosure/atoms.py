@@ -24,8 +24,8 @@ from egress_gate.disclosure.errors import JudgementFault
 from egress_gate.disclosure.flatten import Flat, flatten
 from egress_gate.disclosure.linear import Floats, Ints
 from egress_gate.disclosure.people import MOST_PROFILES, PEOPLE, ROWS, Counted, Profiles, read_profiles
+from egress_gate.disclosure.placing import Places, published
 from egress_gate.disclosure.quantities import Quantity, quantity_of
-from egress_gate.disclosure.tabulation import MISSING
 
 LARGEST_GRID = 150_000
 _FIGURES = 6  # of each measure in an answer of the records
@@ -282,6 +282,19 @@ class Grid:
     profiles: Profiles
     same: Mapping[str, str] = field(default_factory=dict)  # measures that have every figure of another: its name
 
+    def unmet(self, release: int, suppressed: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a key in `suppressed` means no cell of release number `release`, so that nobody knows which one was not published."""
+        derivation = self.plan.derivations[self.plan.releases.index(release)]
+        names = [key.name for key in derivation.keys]
+        keys = [
+            k for one, found in zip(self.plan.slices, self.keys, strict=True) if one.release == release for k in found
+        ]
+        every = []
+        for chosen in derivation.grouping_sets if suppressed else ():
+            kept = [names.index(n) for n in names if n in chosen]
+            every.append(_places(names, kept, dict.fromkeys(tuple(k[j] for j in kept) for k in keys)))
+        return any(all(places.find(key) is None for places in every) for key in suppressed)
+
     def counted(
         self, release: int, table: int, suppressed: Sequence[Mapping[str, Any]] = (), rounding_base: int | None = None
     ) -> list[Counted]:
@@ -336,10 +349,15 @@ class Grid:
         rows = np.bincount(cell_of[inside], weights=self.atoms.count[inside], minlength=len(groups)).astype(float)
         truth = self.atoms.count if one.quantity == COUNT else self.atoms.measures[one.quantity].total
         value = np.bincount(cell_of[inside], weights=truth[inside], minlength=len(groups)).astype(np.float64)
-        hidden = _hidden(groups, [names[j] for j in kept], names, suppressed)
+        hidden = _hidden(_places(names, kept, groups), len(groups), suppressed)
         low, high = _known(value, rows, hidden, rounding, one)
         labels = tuple(", ".join(f"{names[j]} = {v}" for j, v in zip(kept, key, strict=True)) for key in groups)
         return Layer(cell_of, low, high, labels)
+
+
+def _places(names: Sequence[str], kept: Sequence[int], groups: Iterable[tuple[Any, ...]]) -> Places:
+    shown = [names[j] for j in kept]
+    return Places(names, [published(names, shown, values) for values in groups])
 
 
 def _known(
@@ -375,26 +393,13 @@ def _known(
     return ends if one.factor > 0 else ends[::-1]
 
 
-def _hidden(
-    groups: Mapping[tuple[Any, ...], int], shown: list[str], names: list[str], suppressed: Sequence[Mapping[str, Any]]
-) -> Floats:
-    out = np.zeros(len(groups))
-    text = {tuple(_text(v) for v in key): number for key, number in groups.items()}
+def _hidden(places: Places, size: int, suppressed: Sequence[Mapping[str, Any]]) -> Floats:
+    out = np.zeros(size)
     for key in suppressed:
-        totals = [n for n in names if n not in shown]
-        if all(key.get(n) is None for n in totals) and all(key.get(n) is not None for n in shown):
-            number = text.get(tuple(_text(key.get(n)) for n in shown))
-            if number is not None:
-                out[number] = 1.0
+        number = places.find(key)
+        if number is not None:
+            out[number] = 1.0
     return out
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return MISSING
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
 
 
 def read_atoms(plan: AtomPlan, results: Sequence[Sequence[Sequence[Any]]], floors: Mapping[str, float]) -> Grid:

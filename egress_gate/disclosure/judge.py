@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from egress_gate.disclosure.derivation import Derivation
+from egress_gate.disclosure.placing import Places
 from egress_gate.disclosure.rules import CellFinding, Parameters, cell_findings, class_findings
 from egress_gate.disclosure.tabulation import Cell, Tabulation
 
@@ -76,13 +77,14 @@ def judge(
             broken[i] = (*broken[i], CellFinding("min_contributors", "", {"contributors": 0}))
     for i, more in class_findings(table, derivation, rules).items():
         broken[i] = (*broken[i], *more)
-    hidden = frozenset(i for i, c in enumerate(table.cells) if any(_same_key(c, key) for key in blank))
+    places = Places(table.keys, [c.published_key for c in table.cells])
+    hidden = frozenset(i for i in map(places.find, blank) if i is not None)
     kinds: tuple[str | None, ...] = tuple("primary" if i in hidden else None for i in range(len(table.cells)))
     protected, optimal, lost = False, True, False
     if protect:
         from egress_gate.disclosure.protection import protect_table  # the solvers, which few tables need
 
-        apart = frozenset(i for i, c in enumerate(table.cells) if any(_same_key(c, key) for key in withheld))
+        apart = frozenset(i for i in map(places.find, withheld) if i is not None)
         made = protect_table(derivation, table, broken, rules, left, hidden, apart)
         kinds, optimal, lost = made.suppressed, made.optimal, not made.safe
         protected = made.safe and any(kinds)
@@ -123,13 +125,6 @@ def _summed(cells: Sequence[JudgedCell]) -> list[TableFinding]:
         smallest = min(j.cell.contributors for j in members)
         made.append(TableFinding(rule, severity, len(members), {"published": len(shown), "fewest": smallest}))
     return made
-
-
-def _same_key(cell: Cell, key: Mapping[str, Any]) -> bool:
-    mine = cell.published_key
-    return all(name in key and (key[name] is None) == (mine[name] is None) for name in mine) and all(
-        _plain(key[name]) == _plain(value) for name, value in mine.items()
-    )
 
 
 def disagreements(table: Tabulation, expected: Mapping[str, Any]) -> int:

