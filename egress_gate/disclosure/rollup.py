@@ -145,7 +145,8 @@ def measured_rows(derivation: Derivation, cells: str, name: str) -> str:
 
 def rarer_values(derivation: Derivation, cells: str, name: str) -> tuple[str, str] | None:
     """Two statements that make the table ``name``, or None if no aggregate averages: keys, bits and for each aggregate how many have the
-    rarer of two values, NULL where there are not exactly two. The first counts rows; the second is a test: whether there is no such cell.
+    rarer of two values, NULL where there are not exactly two; 0 where all have one value that is the least or the greatest of the whole table,
+    so that the figure tells it of everybody. The first counts rows; the second is a test: whether no cell has two values.
 
     All have one of the ends `a` and `b` just when the sum of `(x - a)(b - x)`, which is never negative, is 0."""
     if not _averaged(derivation):
@@ -153,9 +154,9 @@ def rarer_values(derivation: Derivation, cells: str, name: str) -> tuple[str, st
     shown = [*key_names(derivation), *(f"g_{k}" for k in key_names(derivation))]
     found = []
     for number, one in enumerate(derivation.aggregates):
-        mine = [_rarer(v) for v in _averaged(derivation) if v[1:] == str(number)]
-        found.append(f"TRY_CAST(least({', '.join(mine)}) AS BIGINT)" if one.func in AVERAGED else "NULL")
-        shown.append(f"{found[-1]} AS r{number}")
+        mine = [v for v in _averaged(derivation) if v[1:] == str(number)]
+        found.append(f"TRY_CAST(least({', '.join(map(_rarer, mine))}) AS BIGINT)" if one.func in AVERAGED else "NULL")
+        shown.append(f"{_or_nobody(found[-1], mine)} AS r{number}")
     ends = _ends(derivation, cells)
     none = " AND ".join(f"count({one}) = 0" for one in found if one != "NULL")
     return (
@@ -182,9 +183,9 @@ def rarer_people(derivation: Derivation, cells: str, unit: exp.Column, name: str
         counted.append(f"CASE WHEN any_value({_rarer(v, 'c.')}) IS NOT NULL THEN greatest(1, {few}) END")
     shown = [*(f"c.{c}" for c in [*keys, *bits])]
     for number, one in enumerate(derivation.aggregates):
-        mine = [text for v, text in zip(columns, counted, strict=True) if v[1:] == str(number)]
-        fewest = f"least({', '.join(mine)})" if one.func in AVERAGED else "NULL"
-        shown.append(f"{fewest} AS r{number}")
+        mine = [(v, text) for v, text in zip(columns, counted, strict=True) if v[1:] == str(number)]
+        fewest = f"least({', '.join(text for _, text in mine)})" if one.func in AVERAGED else "NULL"
+        shown.append(f"{_or_nobody(fewest, [f'any_value(c.shared_{v})' for v, _ in mine], shared='')} AS r{number}")
     by_cell = f" GROUP BY {', '.join(f'c.{c}' for c in [*keys, *bits])}" if keys else ""
     rows = Cells(derivation, rows=True, unit=unit).base()
     return (
@@ -196,8 +197,25 @@ def rarer_people(derivation: Derivation, cells: str, unit: exp.Column, name: str
     )
 
 
+def _or_nobody(rarer: str, columns: list[str], shared: str = "shared_") -> str:
+    """0 where every row has the same value in one of the columns, and that an end of the table's."""
+    if not columns:
+        return rarer
+    return f"coalesce({rarer}, CASE WHEN {' OR '.join(shared + v for v in columns)} THEN 0 END)"
+
+
 def _ends(derivation: Derivation, cells: str) -> str:
-    """Least, greatest, sum, number and sum of squares of what is averaged, for each cell of each grouping set."""
+    """Least, greatest, sum, number and sum of squares of what is averaged, for each cell of each grouping set, and whether all share one
+    value that is an end of the table's."""
+    whole = ", ".join(
+        f"min_{v} = max_{v} AND min(min_{v}) OVER () < max(max_{v}) OVER () "
+        f"AND (min_{v} = min(min_{v}) OVER () OR max_{v} = max(max_{v}) OVER ()) AS shared_{v}"
+        for v in _averaged(derivation)
+    )
+    return f"SELECT *, {whole} FROM ({_parts_of(derivation, cells)})"  # noqa: S608 - our own names
+
+
+def _parts_of(derivation: Derivation, cells: str) -> str:
     keys = key_names(derivation)
     parts = {"min": "min", "max": "max", "sum": "sum", "count": "sum", "squares": "sum"}
     bits = [f"GROUPING({k}) AS g_{k}" for k in keys]

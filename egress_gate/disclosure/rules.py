@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from egress_gate.disclosure.derivation import Aggregate, Derivation
 from egress_gate.disclosure.errors import JudgementFault
+from egress_gate.disclosure.measures import is_plain
 from egress_gate.disclosure.tabulation import Cell, MeasureStats, Tabulation
 
 MAGNITUDES = frozenset({"sum", "avg"})
@@ -199,9 +200,10 @@ def _dominance(name: str, stats: MeasureStats, rules: Parameters) -> list[CellFi
 def class_findings(table: Tabulation, derivation: Derivation, rules: Parameters) -> dict[int, list[CellFinding]]:
     """Class disclosure by cell number: a *full* cell holds everybody of its group, so that being in the group tells the category.
 
-    A group is the cells that differ in one key only. Looked at for cells of the full grouping set, where a key has several values.
+    A group is the cells that differ in one key only. Looked at for cells of the full grouping set, where a key has several values. The
+    category may stand in a value as well (`_told_of_all`).
     """
-    found: dict[int, list[CellFinding]] = {}
+    found = _told_of_all(table, derivation, rules)
     detailed = [(i, c) for i, c in enumerate(table.cells) if not c.totals]
     for name in table.keys:
         if len({_text(c.key[name]) for _, c in detailed}) < 2:
@@ -218,6 +220,49 @@ def class_findings(table: Tabulation, derivation: Derivation, rules: Parameters)
                 elif total and rules.share < 1 and n > rules.share * total:
                     found.setdefault(i, []).append(CellFinding("group_share", "", {"key": name, "share": n / total}))
     return found
+
+
+def _told_of_all(table: Tabulation, derivation: Derivation, rules: Parameters) -> dict[int, list[CellFinding]]:
+    """Cells of which a value tells the same of everybody, and of others of the table something else: everybody or nobody meets a
+    condition inside the aggregate, or all have the least or the greatest number, or no two differ (a deviation of 0)."""
+    found: dict[int, list[CellFinding]] = {}
+    enough = [(i, c) for i, c in enumerate(table.cells) if c.contributors >= rules.min_contributors]
+    for one in derivation.aggregates:
+        conditioned = one.where is not None or not is_plain(one.argument) or (one.derived and _marks(one, table))
+        sides = {i: _side(one, c) if conditioned else "" for i, c in enumerate(table.cells) if c.contributors}
+        mixed = len(set(sides.values())) > 1
+        for i, cell in enough:
+            if (mixed and sides[i]) or _same_of_all(one, cell):
+                found.setdefault(i, []).append(CellFinding("full", one.name, {"value": one.name}))
+    return found
+
+
+def _marks(one: Aggregate, table: Tabulation) -> bool:
+    """Whether what is added up or counted is one number wherever it is not 0 or missing."""
+    every = [c.stats[one.name] for c in table.cells]
+    equal = all(abs(s.top1 * s.nonzero - s.total) <= 1e-9 * s.total for s in every)
+    return one.func == "count" or (equal and len({s.top1 for s in every if s.nonzero}) == 1)
+
+
+def _side(one: Aggregate, cell: Cell) -> str:
+    """``all`` or ``none`` of the people of the cell meet the condition inside the aggregate, else empty."""
+    stats = cell.stats[one.name]
+    if stats.units == 0 or (one.func != "count" and stats.nonzero == 0):
+        return "none"
+    everybody = stats.units == cell.contributors if one.of_unit else stats.left_out == 0
+    return "all" if everybody else ""
+
+
+def _same_of_all(one: Aggregate, cell: Cell) -> bool:
+    """No deviation (a billionth of the mean is none), or a correlation that cannot be computed for want of one."""
+    stats, value = cell.stats[one.name], cell.values.get(one.name)
+    if one.func in MAGNITUDES:
+        return stats.shared
+    if one.func not in SHAPES or stats.units < 2:
+        return False
+    if value is None or value != value:
+        return True
+    return one.func != "corr" and abs(float(value)) <= 1e-9 * stats.total / max(1, stats.rows)
 
 
 def _text(value: Any) -> str:

@@ -20,7 +20,7 @@ FIGURES = 6  # of the plan, for each measure
 class MeasureStats:
     """What stands behind one value: units and rows with a value, Σ|contribution| over units, the two largest |contribution|,
     units whose contribution is not zero, and units that a condition inside the aggregate leaves out. ``rarer``: of a column that has two
-    values, whatever they are, the units with the rarer one; 0 of any other."""
+    values, whatever they are, the units with the rarer one; 0 of any other. ``shared``: all have one value, the least or the greatest of the table."""
 
     units: int
     rows: int
@@ -30,6 +30,7 @@ class MeasureStats:
     nonzero: int = 0
     left_out: int = 0
     rarer: int = 0
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def _cell(
     for number, one in enumerate(derivation.aggregates):
         at = 2 * width + 2 + FIGURES * number
         worst = _worst([_stats(found[at : at + FIGURES]) for found in behind])
-        stats[one.name] = replace(worst, rarer=int(rarer[number] or 0)) if rarer else worst
+        few = rarer[number] if rarer else None
+        stats[one.name] = worst if few is None else replace(worst, rarer=int(few), shared=int(few) == 0)
     published = dict(zip((a.name for a in derivation.aggregates), row[2 * width :], strict=True))
     # A kind of unit that no row of the cell belongs to (a left join without a match) says nothing of who stands behind it.
     contributors = min((n for n in (int(found[2 * width + 1] or 0) for found in behind) if n), default=0)

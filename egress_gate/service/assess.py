@@ -81,7 +81,7 @@ def assess_file(path: Path) -> dict[str, Any]:
         loading = beside.submit(_engine)
         case = read_case(path)
         derivation = parse(case.sql, case.catalogue)
-        check_keys("The table", derivation, case.suppressed)
+        check_keys("the case", derivation, case.suppressed)
         read = time.perf_counter()
         measuring = beside.submit(_measure, case, derivation)
         engine = loading.result()

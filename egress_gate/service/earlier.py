@@ -51,7 +51,7 @@ def as_they_left(earlier: Sequence[EarlierTable], universe: Universe, rules: Par
         except Fault:
             tables.append(one)
             continue
-        check_keys(f"The earlier release {one.release}", read, one.suppressed)
+        check_keys(f"the earlier release {one.release}", read, one.suppressed)
         gone = _unjudged(read, one, universe, rules) if read.having is not None else []
         if gone:
             bounded.add(one.release)
@@ -62,17 +62,13 @@ def as_they_left(earlier: Sequence[EarlierTable], universe: Universe, rules: Par
 def check_keys(where: str, derivation: Derivation, suppressed: Sequence[Mapping[str, Any]]) -> None:
     """Raises JudgementFault for a key of other columns than the table's: nobody could tell which cell was left out."""
     names = [key.name for key in derivation.keys]
-    for number, key in enumerate(suppressed):
-        wrong = [n for n in key if n not in names] or [n for n in names if n not in key]
-        if wrong:
-            lacks = (
-                f"has {wrong[0]}, which is no key of the table" if wrong[0] in key else f"lacks the column {wrong[0]}"
-            )
-            shape = json.dumps(dict.fromkeys(names, "…"), ensure_ascii=False)
+    for key in suppressed:
+        if set(key) != set(names):
+            given, wanted = (json.dumps(shape, ensure_ascii=False) for shape in (dict(key), dict.fromkeys(names, "…")))
             raise JudgementFault(
-                f"The key {number} of suppressed of {where[0].lower()}{where[1:]} {lacks}.",
+                f"The suppressed key {given} of {where} has other columns than the table.",
                 why="Which cell was left out cannot be known, and a cell that was not published would count as published.",
-                do=f"Write {shape}, with null for a total.",
+                do=f"Write {wanted}, with null for a total.",
             )
 
 

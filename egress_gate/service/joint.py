@@ -133,7 +133,8 @@ def _counts_people_twice(derivation: Derivation, judged: Judgement) -> bool:
 @dataclass(frozen=True)
 class _Found:
     """What the audit and the count of people say; `mixed`: releases over other rows of the same data, of which they say nothing;
-    `used`: those compared; `unmet`: those of which nobody knows what they left out; `people_unclear`: those with which few people could be told, or nobody knows."""
+    `used`: those compared; `unmet`: those of which nobody knows what they left out;
+    `people_unclear`: those with which few people could be told, or nobody knows."""
 
     answer: AuditAnswer
     mixed: Sequence[EarlierTable]

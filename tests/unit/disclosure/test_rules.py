@@ -163,6 +163,100 @@ def test_a_full_cell_tells_the_category_of_everybody_in_its_group(room: Room) ->
     assert "full" not in room.rules_of(sql, {"sex": "M", "ill": "yes"})
 
 
+ILL = {"id": "BIGINT", "region": "VARCHAR", "ill": "BIGINT", "x": "DOUBLE"}
+
+
+def sick(*, of: dict[str, tuple[int, int]], visits: int = 1, codes: tuple[int, int] = (0, 1)) -> Rows:
+    """People of regions, `(ill, well)` of each, each with as many rows; x differs from row to row."""
+    made: Rows = []
+    for region, (ill, well) in of.items():
+        for n in range(ill + well):
+            made += [
+                {"id": 100 * ord(region) + n, "region": region, "ill": codes[n < ill], "x": len(made) + v + 1}
+                for v in range(visits)
+            ]
+    return made
+
+
+EVERYBODY_SOMEBODY_NOBODY = {"A": (20, 0), "B": (9, 11), "C": (0, 20)}
+
+
+@pytest.mark.parametrize("visits", [1, 3])
+@pytest.mark.parametrize("value", [
+    "count(*) FILTER (WHERE ill = 1)",
+    "count(DISTINCT id) FILTER (WHERE ill = 1)",
+    "count(CASE WHEN ill = 1 THEN 1 END)",
+    "sum(ill)",
+    "avg(ill)",
+    "sum(CASE WHEN ill = 1 THEN 1 ELSE 0 END)",
+    "sum(CASE WHEN ill = 1 THEN 1 END)",
+    "stddev(ill)",
+    "avg(x) FILTER (WHERE ill = 1)",
+])  # fmt: skip
+def test_a_value_that_tells_the_same_of_everybody_is_a_full_cell(room: Room, value: str, visits: int) -> None:
+    room.add("t", ILL, sick(of=EVERYBODY_SOMEBODY_NOBODY, visits=visits))
+    sql = f"SELECT region, {value} AS v FROM t GROUP BY region"
+    assert "full" in room.rules_of(sql, {"region": "A"})
+    assert "full" not in room.rules_of(sql, {"region": "B"})
+    assert "full" in room.rules_of(sql, {"region": "C"})
+
+
+@pytest.mark.parametrize("value", ["sum(f)", "avg(f)", "count(g)", "sum(g)"])
+def test_a_subquery_hides_no_full_cell(room: Room, value: str) -> None:
+    room.add("t", ILL, sick(of=EVERYBODY_SOMEBODY_NOBODY))
+    inner = "SELECT region, CASE WHEN ill = 1 THEN 1 ELSE 0 END AS f, CASE WHEN ill = 1 THEN 1 END AS g FROM t"
+    sql = f"SELECT region, {value} AS v FROM ({inner}) q GROUP BY region"
+    assert "full" in room.rules_of(sql, {"region": "A"})
+    assert "full" not in room.rules_of(sql, {"region": "B"})
+    assert "full" in room.rules_of(sql, {"region": "C"})
+
+
+@pytest.mark.parametrize("value", ["avg(ill)", "sum(ill)", "stddev(ill)"])
+def test_however_the_two_values_are_coded(room: Room, value: str) -> None:
+    room.add("t", ILL, sick(of=EVERYBODY_SOMEBODY_NOBODY, codes=(1, 2)))
+    sql = f"SELECT region, {value} AS v FROM t GROUP BY region"
+    assert "full" in room.rules_of(sql, {"region": "A"})
+    assert "full" not in room.rules_of(sql, {"region": "B"})
+    assert "full" in room.rules_of(sql, {"region": "C"})
+
+
+def test_margins_tell_it_of_everybody_too(room: Room) -> None:
+    room.add("t", {**ILL, "sex": "VARCHAR"}, [
+        {**row, "sex": "FM"[n % 2]} for n, row in enumerate(sick(of={"A": (20, 0), "B": (18, 22)}))
+    ])  # fmt: skip
+    sql = "SELECT region, sex, avg(ill) AS v FROM t GROUP BY ROLLUP (region, sex)"
+    assert "full" in room.rules_of(sql, {"region": "A", "sex": None})
+    assert "full" not in room.rules_of(sql, {"region": "B", "sex": None})
+    assert "full" not in room.rules_of(sql, {"region": None, "sex": None})
+
+
+@pytest.mark.parametrize(
+    "value", ["avg(x)", "sum(x)", "stddev(x)", "avg(x) FILTER (WHERE ill = 1)", "count(*) FILTER (WHERE ill = 1)"]
+)
+def test_where_people_differ_or_the_whole_table_is_alike_nothing_is_full(room: Room, value: str) -> None:
+    room.add("t", ILL, sick(of={"A": (20, 0), "B": (20, 0)}))
+    for region in "AB":
+        assert "full" not in room.rules_of(f"SELECT region, {value} AS v FROM t GROUP BY region", {"region": region})
+
+
+def test_a_computed_column_is_no_condition(room: Room) -> None:
+    """Somebody earns nothing in B, nobody in A: that is no class that everybody of A is in."""
+    first, *others = sick(of={"A": (9, 11), "B": (9, 11)})
+    room.add("t", ILL, [{**first, "x": 0}, *others])
+    sql = "SELECT region, avg(y) AS v FROM (SELECT region, x * 2 AS y FROM t) q GROUP BY region"
+    assert "full" not in room.rules_of(sql, {"region": "B"})
+
+
+def test_a_correlation_of_0_is_no_want_of_one(room: Room) -> None:
+    rows = [{"id": n, "region": "A", "ill": n % 2, "x": n // 2 % 2 + 1} for n in range(40)]
+    rows += [{"id": 100 + n, "region": "B", "ill": 1, "x": n + 1} for n in range(40)]
+    room.add("t", ILL, rows)
+    sql = "SELECT region, corr(ill, x) AS v FROM t GROUP BY region"
+    assert room.measure(sql).cells[0].values["v"] == 0
+    assert "full" not in room.rules_of(sql, {"region": "A"})
+    assert "full" in room.rules_of(sql, {"region": "B"})
+
+
 def test_nobody_is_a_zero_and_nothing_else(room: Room) -> None:
     room.add("t", PEOPLE, people(1, 2, 3))
     assert room.rules_of("SELECT count(*) AS n FROM t WHERE x > 100", {}) == {"zero"}
