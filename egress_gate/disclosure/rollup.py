@@ -145,8 +145,8 @@ def measured_rows(derivation: Derivation, cells: str, name: str) -> str:
 
 def rarer_values(derivation: Derivation, cells: str, name: str) -> tuple[str, str] | None:
     """Two statements that make the table ``name``, or None if no aggregate averages: keys, bits and for each aggregate how many have the
-    rarer of two values, NULL where there are not exactly two; 0 where all have one value that is the least or the greatest of the whole table,
-    so that the figure tells it of everybody. The first counts rows; the second is a test: whether no cell has two values.
+    rarer of two values, NULL where there are not exactly two; 0 where all have one value that is the least or the greatest of the table, so
+    that the figure tells it of everybody. The first counts rows; the second is a test: whether no cell has two values.
 
     All have one of the ends `a` and `b` just when the sum of `(x - a)(b - x)`, which is never negative, is 0."""
     if not _averaged(derivation):
