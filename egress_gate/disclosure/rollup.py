@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from egress_gate.disclosure.derivation import DIALECT, Aggregate, Derivation
+from egress_gate.disclosure.quantities import quantity_of
 
 MAGNITUDES = frozenset({"sum", "avg", "stddev", "variance", "median", "quantile", "min", "max", "corr"})
 AVERAGED = frozenset(
     {"sum", "avg", "stddev", "variance", "corr"}
 )  # of a column of two values they tell how many have each
 ADDED_UP = frozenset({"count", "sum", "avg", "min", "max"})
-NUMBERS = frozenset(
+WHOLE = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
-    | {"DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC"}
 )
+NUMBERS = WHOLE | {"DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC"}
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def rarer_values(derivation: Derivation, cells: str, name: str) -> tuple[str, st
     for number, one in enumerate(derivation.aggregates):
         mine = [v for v in _averaged(derivation) if v[1:] == str(number)]
         found.append(f"TRY_CAST(least({', '.join(map(_rarer, mine))}) AS BIGINT)" if one.func in AVERAGED else "NULL")
-        shown.append(f"{_or_nobody(found[-1], mine)} AS r{number}")
+        shown.append(f"{_or_few(found[-1], one, derivation, mine)} AS r{number}")
     ends = _ends(derivation, cells)
     none = " AND ".join(f"count({one}) = 0" for one in found if one != "NULL")
     return (
@@ -185,7 +186,7 @@ def rarer_people(derivation: Derivation, cells: str, unit: exp.Column, name: str
     for number, one in enumerate(derivation.aggregates):
         mine = [(v, text) for v, text in zip(columns, counted, strict=True) if v[1:] == str(number)]
         fewest = f"least({', '.join(text for _, text in mine)})" if one.func in AVERAGED else "NULL"
-        shown.append(f"{_or_nobody(fewest, [f'any_value(c.shared_{v})' for v, _ in mine], shared='')} AS r{number}")
+        shown.append(f"{_or_few(fewest, one, derivation, [v for v, _ in mine], 'any_value(c.{0})')} AS r{number}")
     by_cell = f" GROUP BY {', '.join(f'c.{c}' for c in [*keys, *bits])}" if keys else ""
     rows = Cells(derivation, rows=True, unit=unit).base()
     return (
@@ -197,22 +198,40 @@ def rarer_people(derivation: Derivation, cells: str, unit: exp.Column, name: str
     )
 
 
-def _or_nobody(rarer: str, columns: list[str], shared: str = "shared_") -> str:
-    """0 where every row has the same value in one of the columns, and that an end of the table's."""
+def _or_few(rarer: str, one: Aggregate, derivation: Derivation, columns: list[str], read: str = "{0}") -> str:
+    """``rarer``, or how many people at most are not at an end where that is fewer: of whole numbers that add up to 3 above the least, as
+    many as 3 are above it. 0 where every row has the same value in one of the columns, and that an end of the table's."""
     if not columns:
         return rarer
-    return f"coalesce({rarer}, CASE WHEN {' OR '.join(shared + v for v in columns)} THEN 0 END)"
+    shared = " OR ".join(read.format(f"shared_{v}") for v in columns)
+    gap = _gap(one, derivation)
+    steps = [f"TRY_CAST({read.format(f'{side}_{columns[0]}')} / {gap!r} AS BIGINT)" for side in ("above", "below")]
+    few = f"least({rarer}, {', '.join(f'nullif({step}, 0)' for step in steps)})" if gap else rarer
+    return f"CASE WHEN ({rarer}) IS NULL AND ({shared}) THEN 0 ELSE {few} END"
+
+
+def _gap(one: Aggregate, derivation: Derivation) -> float | None:
+    """By how much two contributions differ at the least: of whole numbers, times what they are multiplied by. None: by anything."""
+    if one.func == "corr" or one.argument is None:
+        return None
+    quantity = quantity_of(one.argument)
+    kinds = [_type(c, derivation) for c in one.argument.find_all(exp.Column) if c.sql(dialect=DIALECT) == quantity.name]
+    return abs(quantity.factor) if kinds and all(kind in WHOLE for kind in kinds) else None
 
 
 def _ends(derivation: Derivation, cells: str) -> str:
-    """Least, greatest, sum, number and sum of squares of what is averaged, for each cell of each grouping set, and whether all share one
-    value that is an end of the table's."""
+    """Least, greatest, sum, number and sum of squares of what is averaged, for each cell of each grouping set; whether all share one value
+    that is an end of the table's, and how far all together are from either end."""
     whole = ", ".join(
         f"min_{v} = max_{v} AND min(min_{v}) OVER () < max(max_{v}) OVER () "
         f"AND (min_{v} = min(min_{v}) OVER () OR max_{v} = max(max_{v}) OVER ()) AS shared_{v}"
         for v in _averaged(derivation)
     )
-    return f"SELECT *, {whole} FROM ({_parts_of(derivation, cells)})"  # noqa: S608 - our own names
+    beyond = ", ".join(
+        f"sum_{v} - count_{v} * min(min_{v}) OVER () AS above_{v}, count_{v} * max(max_{v}) OVER () - sum_{v} AS below_{v}"
+        for v in _averaged(derivation)
+    )
+    return f"SELECT *, {whole}, {beyond} FROM ({_parts_of(derivation, cells)})"  # noqa: S608 - our own names
 
 
 def _parts_of(derivation: Derivation, cells: str) -> str:

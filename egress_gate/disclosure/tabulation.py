@@ -20,7 +20,8 @@ FIGURES = 6  # of the plan, for each measure
 class MeasureStats:
     """What stands behind one value: units and rows with a value, Σ|contribution| over units, the two largest |contribution|,
     units whose contribution is not zero, and units that a condition inside the aggregate leaves out. ``rarer``: of a column that has two
-    values, whatever they are, the units with the rarer one; 0 of any other. ``shared``: all have one value, the least or the
+    values, whatever they are, the units with the rarer one; of whole numbers, how many at most are not at an end
+    of the table's range where that is fewer; 0 of any other. ``shared``: all have one value, the least or the
     greatest of the table."""
 
     units: int

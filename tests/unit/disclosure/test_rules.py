@@ -257,6 +257,37 @@ def test_a_correlation_of_0_is_no_want_of_one(room: Room) -> None:
     assert "full" in room.rules_of(sql, {"region": "B"})
 
 
+CHILDREN = {"id": "BIGINT", "region": "VARCHAR", "children": "BIGINT"}
+
+
+def families(column: dict[str, dict[int, int]]) -> Rows:
+    """Of each region, how many people have so many children."""
+    each = [(region, n) for region, many in column.items() for n, people in many.items() for _ in range(people)]
+    return [{"id": i, "region": region, "children": n} for i, (region, n) in enumerate(each)]
+
+
+@pytest.mark.parametrize(
+    "value", ["avg(children)", "sum(children)", "avg(children * 1.0)", "sum(2 * children)", "stddev(children)"]
+)
+def test_whole_numbers_that_add_up_to_little_are_of_few_people(room: Room, value: str) -> None:
+    """RULES ask for 3 people: one child and one more in A are of two people at the most; in B only one has fewer than five."""
+    room.add(
+        "t",
+        CHILDREN,
+        families({"A": {0: 20, 1: 1, 2: 0}, "B": {5: 20, 3: 1}, "C": {0: 10, 1: 2, 2: 4, 5: 5}, "D": {0: 20, 2: 1}}),
+    )
+    sql = f"SELECT region, {value} AS v FROM t GROUP BY region"
+    assert "min_contributors" in room.rules_of(sql, {"region": "A"})
+    assert "min_contributors" in room.rules_of(sql, {"region": "B"})
+    assert room.rules_of(sql, {"region": "C"}) == set()
+    assert "min_contributors" in room.rules_of(sql, {"region": "D"})
+
+
+def test_measures_that_are_no_whole_numbers_may_be_small(room: Room) -> None:
+    room.add("t", {**CHILDREN, "children": "DOUBLE"}, families({"A": {n / 100: 1 for n in range(20)}}))
+    assert room.rules_of("SELECT region, avg(children) AS v FROM t GROUP BY region", {"region": "A"}) == set()
+
+
 def test_nobody_is_a_zero_and_nothing_else(room: Room) -> None:
     room.add("t", PEOPLE, people(1, 2, 3))
     assert room.rules_of("SELECT count(*) AS n FROM t WHERE x > 100", {}) == {"zero"}
