@@ -9,6 +9,7 @@ from egress_gate.disclosure.derived import Aggregate
 from egress_gate.disclosure.errors import refused
 from egress_gate.disclosure.expressions import check_row_expression
 from egress_gate.disclosure.measures import check_measure
+from egress_gate.disclosure.nearest import nearest
 from egress_gate.disclosure.sources import RowSource
 from egress_gate.disclosure.statement import label
 
@@ -113,5 +114,5 @@ def _not_an_aggregate(expression: exp.Expr) -> Exception:
     return refused(
         label(expression),
         "It is not among the functions whose disclosure risk the gate can judge.",
-        NEAREST["function"],
+        nearest(expression),
     )

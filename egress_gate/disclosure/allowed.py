@@ -57,6 +57,13 @@ ROW_EXPRESSIONS: tuple[type[exp.Expr], ...] = (
     exp.Cast,
     exp.TryCast,
     exp.DataType,
+    exp.DataTypeParam,
+    exp.DPipe,
+    exp.Concat,
+    exp.StartsWith,
+    exp.Contains,
+    exp.NullSafeEQ,
+    exp.NullSafeNEQ,
     exp.Extract,
     exp.Var,
     exp.Year,
@@ -64,6 +71,15 @@ ROW_EXPRESSIONS: tuple[type[exp.Expr], ...] = (
     exp.Day,
     exp.Quarter,
     exp.Week,
+    exp.WeekOfYear,
+    exp.Hour,
+    exp.Minute,
+    exp.Second,
+    exp.DayOfWeek,
+    exp.DayOfWeekIso,
+    exp.DayOfYear,
+    exp.DateDiff,
+    exp.Interval,
     exp.TimestampTrunc,
     exp.DateTrunc,
     exp.Alias,
@@ -83,8 +99,12 @@ CAST_TYPES = frozenset(
         "TEXT",
         "DATE",
         "TIMESTAMP",
+        "TIMESTAMPNTZ",
     )
 )
+# What date_diff counts and intervals add: nothing finer than a second, so that no difference overflows.
+PERIODS = frozenset({"YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"})
+LONGEST_INTERVAL = 1_000_000  # of a period: far beyond every date of people, and too short to overflow one
 AGGREGATES: dict[type[exp.Expr], str] = {
     exp.Count: "count",
     exp.Sum: "sum",
@@ -105,6 +125,4 @@ NEAREST = {
     "star": "Write * or table.* alone, or name the columns you need.",
     "LIMIT": "Leave LIMIT out: the table is as long as it has groups.",
     "HAVING": "Compare columns of the SELECT with constants: =, <>, <, <=, >, >=, BETWEEN, IN, IS NULL, with AND, OR and NOT.",
-    "function": "Allowed: count, count(DISTINCT …), sum, avg, min, max, stddev, median, quantile_cont, corr; CASE, CAST, round, floor, "
-    "coalesce, date parts, text case and substring.",
 }

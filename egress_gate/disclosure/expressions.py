@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from egress_gate.disclosure.allowed import CAST_TYPES, NEAREST, ROW_EXPRESSIONS
+from egress_gate.disclosure.allowed import CAST_TYPES, LONGEST_INTERVAL, NEAREST, PERIODS, ROW_EXPRESSIONS
 from egress_gate.disclosure.errors import refused
+from egress_gate.disclosure.nearest import name_of, nearest
 
 if TYPE_CHECKING:
     from egress_gate.disclosure.sources import RowSource
@@ -25,7 +26,7 @@ def check_row_expression(expression: exp.Expr, source: RowSource, place: str, *,
                 f"an aggregate in {place}", "Aggregates stand once, in the outer SELECT.", NEAREST["subquery"]
             )
         if type(node) not in ROW_EXPRESSIONS:
-            raise refused(_named(node), f"It is not among what {place} may be computed with.", NEAREST["function"])
+            raise refused(_named(node), f"It is not among what {place} may be computed with.", nearest(node))
         if isinstance(node, exp.DataType) and node.this not in CAST_TYPES:
             raise refused(
                 f"the type {node.sql(dialect='duckdb')}",
@@ -38,6 +39,8 @@ def check_row_expression(expression: exp.Expr, source: RowSource, place: str, *,
                 "It fails when that is zero, and a failure tells.",
                 "Divide by a number.",
             )
+        if isinstance(node, (exp.DateDiff, exp.Interval)):
+            _check_period(node)
         if isinstance(node, exp.In) and (node.args.get("query") or node.args.get("unnest")):
             raise refused("IN with a query", "It could compare single records.", "List the values: IN ('a', 'b').")
         if isinstance(node, exp.Column):
@@ -59,8 +62,23 @@ def _named(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return f"the function {node.name}"
     if isinstance(node, exp.Func):
-        return f"the function {node.sql_name().lower()}"
+        return f"the function {name_of(node)}"
     return f"the construct {type(node).__name__}"
+
+
+def _check_period(node: exp.DateDiff | exp.Interval) -> None:
+    """Raises DerivationRefused for a period that could overflow, or that the data decide."""
+    period = str(node.args["unit"]).upper().rstrip("S") if node.args.get("unit") else ""
+    if period not in PERIODS:
+        raise refused(
+            f"the period {period.lower() or 'without a unit'}",
+            "Dates are compared in whole periods.",
+            f"Use one of: {', '.join(sorted(p.lower() for p in PERIODS))}.",
+        )
+    if isinstance(node, exp.Interval):
+        length = node.this.unnest() if node.this is not None else None
+        if not isinstance(length, exp.Literal) or not length.this.isdigit() or int(length.this) > LONGEST_INTERVAL:
+            raise refused("this interval", "Its length must be a known whole number.", "Write INTERVAL 3 DAY.")
 
 
 def _is_number(node: exp.Expr) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -9,6 +11,7 @@ from sqlglot.errors import SqlglotError
 from egress_gate.disclosure.allowed import MAX_DEPTH, MAX_NODES, MAX_SQL, NEAREST
 from egress_gate.disclosure.derived import DIALECT
 from egress_gate.disclosure.errors import SqlSyntax, refused
+from egress_gate.disclosure.nearest import name_of
 
 
 def one_select(sql: str) -> exp.Select:
@@ -41,7 +44,7 @@ def one_select(sql: str) -> exp.Select:
             "Write one SELECT … GROUP BY …; no UNION, no COPY, no PRAGMA.",
         )
     _bounded(statement)
-    return statement
+    return _with_parts(statement)
 
 
 def refuse_parts(select: exp.Select, *, having: bool = False) -> None:
@@ -76,7 +79,7 @@ def label(expression: exp.Expr) -> str:
     if isinstance(expression, exp.Command):
         return str(expression.this).upper()
     if isinstance(expression, exp.Func):
-        return f"the function {expression.sql_name().lower()}"
+        return f"the function {name_of(expression)}"
     return type(expression).__name__.upper()
 
 
@@ -93,6 +96,19 @@ def _bounded(statement: exp.Expr) -> None:
                 "Split it into several tables.",
             )
         level.extend((child, depth + 1) for child in node.iter_expressions())
+
+
+def _with_parts(statement: exp.Select) -> exp.Select:
+    """``date_part('hour', d)`` as the EXTRACT that it is."""
+    for call in list(statement.find_all(exp.Anonymous)):
+        part = call.expressions[0] if call.expressions else None
+        if call.name.lower() in ("date_part", "datepart") and len(call.expressions) == 2 and _is_word(part):
+            call.replace(exp.Extract(this=exp.var(part.this.upper()), expression=call.expressions[1]))
+    return statement
+
+
+def _is_word(node: exp.Expr | None) -> TypeGuard[exp.Literal]:
+    return isinstance(node, exp.Literal) and node.is_string and str(node.this).isalpha()
 
 
 def _refuse_part(label: str) -> Exception:

@@ -11,6 +11,7 @@ import datetime
 import decimal
 import json
 import math
+import re
 import sys
 import threading
 import time
@@ -20,6 +21,9 @@ import duckdb
 
 MAX_JOB = 4 * 1024 * 1024
 MAX_CELLS = 200_000
+# Names of functions and types, and nothing that could be a value.
+SIGNATURE = re.compile(r"types '((?:[a-z_]+|[-+*/%|<>=]+)\([A-Z0-9_, ()]*\))'")
+MIXED = re.compile(r"values of type ([A-Z_]+) and (?:type )?([A-Z_]+)")
 # Yes and no, T and F stay the words that they are in the file.
 CSV = (
     "header=true, nullstr='', sample_size=-1, auto_type_candidates=['BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']"
@@ -45,9 +49,19 @@ def respond(job: dict[str, Any]) -> dict[str, Any]:
         # The engine's message may hold a value of the data: its kind is public, the message goes to the steward's log.
         return {
             "error": "engine",
-            "what": f"The engine refused it ({type(broken).__name__}).",
+            "what": _kind_of(broken),
             "private": str(broken)[:2000],
         }
+
+
+def _kind_of(broken: duckdb.Error) -> str:
+    """The kind of the error; of one in the types of an expression, which no data decide, which name and types do not fit."""
+    if isinstance(broken, duckdb.BinderException):
+        if said := SIGNATURE.search(str(broken)):
+            return f"The engine knows no {said[1]}."
+        if said := MIXED.search(str(broken)):
+            return f"The engine cannot compare {said[1]} with {said[2]}."
+    return f"The engine refused it ({type(broken).__name__})."
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ REFUSED = [
     ("SELECT a.sex, count(*) FROM people a JOIN visits b ON a.id = b.seq GROUP BY a.sex", "joining"),
     ("SELECT count(*) FROM people a JOIN visits b ON a.id + 0 = b.id", "privacy unit"),
     ("SELECT list(age) FROM people", "array_agg"),
-    ("SELECT string_agg(sex, ',') FROM people", "concat"),
+    ("SELECT string_agg(sex, ',') FROM people", "string_agg"),
     ("SELECT first(age) FROM people", "first"),
     ("SELECT any_value(age) FROM people", "any_value"),
     ("SELECT arg_max(sex, age) FROM people", "arg"),

@@ -409,3 +409,70 @@ def test_two_cells_that_a_key_could_mean_are_guessed_at_by_nobody(tmp_path: Path
     by_code = {"sql": "SELECT code, count(*) AS n FROM t GROUP BY code", "suppressed": [{"code": 1}]}
     answer = assessed(tmp_path, tables, "SELECT count(*) AS n FROM t", [by_code])
     assert answer["audit_verdict"] == "not_proven"
+
+
+MOMENTS = [f"{n},{'NS'[n % 2]},2024-0{n % 3 + 1}-1{n % 5},2024-01-0{n % 7 + 1} 0{n % 4}:30:00" for n in range(240)]
+
+
+@pytest.mark.parametrize("key", [
+    "CAST(day AS TIMESTAMP)",
+    "seen < TIMESTAMP '2024-01-04 00:00:00'",
+    "CAST(id % 3 AS DECIMAL(10, 2))",
+    "CAST(id % 3 AS NUMERIC)",
+    "hour(seen)",
+    "minute(seen)",
+    "dayofweek(day)",
+    "isodow(day)",
+    "date_part('hour', seen)",
+    "extract(dow FROM day)",
+    "date_diff('day', day, DATE '2024-06-01') > 100",
+    "day + INTERVAL 1 MONTH",
+    "day - INTERVAL '2 weeks'",
+    "date_trunc('month', day)",
+    "region || '-' || month(day)",
+    "starts_with(region, 'N')",
+    "region IS DISTINCT FROM 'N'",
+])  # fmt: skip
+def test_dates_types_and_texts_are_computed_as_the_database_does(tmp_path: Path, key: str) -> None:
+    """`id % 3` stands for no person: the unit is another column."""
+    tables = table(tmp_path, "t", "who,id,region,day,seen", [f"p{m.split(',')[0]},{m}" for m in MOMENTS])
+    tables["t"]["unit"] = "who"
+    answer = assessed(
+        tmp_path, tables, f"SELECT {key} AS k, count(*) AS n FROM t GROUP BY {key}", classification="public"
+    )
+    rows = duckdb.sql(
+        f"SELECT {key} AS k, count(*) AS n FROM read_csv('{tmp_path / 't.csv'}') t GROUP BY {key}"
+    ).fetchall()
+    assert len(answer["cells"]) == len(rows)
+    assert sorted(c["values"]["n"] for c in answer["cells"]) == sorted(n for _, n in rows)
+    assert {str(c["key"]["k"])[:10] for c in answer["cells"]} == {
+        (k.isoformat() if hasattr(k, "isoformat") else str(int(k)) if type(k).__name__ == "Decimal" else str(k))[:10]
+        for k, _ in rows
+    }
+
+
+@pytest.mark.parametrize(("key", "said"), [
+    ("day + INTERVAL 9999999 YEAR", "interval"),
+    ("day + INTERVAL (id) DAY", "interval"),
+    ("day + INTERVAL 1 MILLENNIUM", "period"),
+    ("date_diff('microsecond', day, seen)", "period"),
+    ("date_diff(region, day, seen)", "period"),
+])  # fmt: skip
+def test_a_period_that_data_decide_or_that_overflows_is_refused(tmp_path: Path, key: str, said: str) -> None:
+    tables = table(tmp_path, "t", "id,region,day,seen", MOMENTS)
+    tables["t"]["unit"] = None  # type: ignore[assignment] - each row is its own unit
+    with pytest.raises(Fault) as told:
+        assessed(tmp_path, tables, f"SELECT {key} AS k, count(*) AS n FROM t GROUP BY 1")
+    assert said in told.value.what
+
+
+@pytest.mark.parametrize(("key", "said"), [
+    ("region + 1", "+(VARCHAR, INTEGER_LITERAL)"),
+    ("year(region)", "year(VARCHAR)"),
+    ("region > day", "VARCHAR with DATE"),
+])  # fmt: skip
+def test_types_that_do_not_fit_are_named(tmp_path: Path, key: str, said: str) -> None:
+    tables = table(tmp_path, "t", "id,region,day,seen", MOMENTS)
+    with pytest.raises(Fault) as told:
+        assessed(tmp_path, tables, f"SELECT {key} AS k, count(*) AS n FROM t GROUP BY 1")
+    assert said in told.value.why
