@@ -13,8 +13,8 @@ from egress_gate.disclosure.rules import CellFinding, Parameters, cell_findings,
 from egress_gate.disclosure.tabulation import Cell, Tabulation
 
 FAIL, WARN, INFO = "fail", "warn", "info"
-# What stays worth a person's look when it stands alone; everything else that a cell breaks is a failure until it is hidden.
-NOTES = {"zero": INFO, "missing": INFO, "group_share": WARN}
+# What harms nobody by itself; everything else that a cell breaks is a failure until it is hidden, and policy says what a failure leads to.
+NOTES = frozenset({"zero", "missing"})
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _summed(cells: Sequence[JudgedCell]) -> list[TableFinding]:
     made = []
     for rule, members in sorted(by_rule.items()):
         shown = [j for j in members if j.suppressed is None]
-        severity = NOTES.get(rule) or (FAIL if shown else INFO)
+        severity = FAIL if shown and rule not in NOTES else INFO
         smallest = min(j.cell.contributors for j in members)
         made.append(TableFinding(rule, severity, len(members), {"published": len(shown), "fewest": smallest}))
     return made

@@ -275,7 +275,13 @@ def _earlier(number: int, one: Any) -> EarlierTable:
         )
     _known(f"The earlier release {number}", one, EARLIER)
     base = one.get("rounding_base")
-    return EarlierTable(number, number, "", one["sql"], tuple(_keys(one)), None if base is None else int(base))
+    if base is not None and (isinstance(base, bool) or not isinstance(base, int) or base < 1):
+        raise _bad(
+            f"The earlier release {number} has the rounding_base {base}.",
+            "Its figures are multiples of it, so it is a whole number of 1 or more, or null where nothing was rounded.",
+            'Write {"rounding_base": 10}.',
+        )
+    return EarlierTable(number, number, "", one["sql"], tuple(_keys(one)), base)
 
 
 def _findings(judged: Judgement, audit: JointAudit) -> list[Finding]:

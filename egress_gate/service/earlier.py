@@ -82,5 +82,5 @@ def _unjudged(
     table = tabulate(derivation, measured.values, measured.statistics)
     judged = judge(derivation, table, rules, protect=False, left=lambda: 0.0, blank=earlier.suppressed)
     gone = left_out(derivation, judged.cells)
-    broken = [set(c.rules) - set(NOTES) for c in judged.cells]
+    broken = [set(c.rules) - NOTES for c in judged.cells]
     return [c.cell.published_key for c, out, rule in zip(judged.cells, gone, broken, strict=True) if out and rule]

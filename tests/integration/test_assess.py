@@ -476,3 +476,25 @@ def test_types_that_do_not_fit_are_named(tmp_path: Path, key: str, said: str) ->
     with pytest.raises(Fault) as told:
         assessed(tmp_path, tables, f"SELECT {key} AS k, count(*) AS n FROM t GROUP BY 1")
     assert said in told.value.why
+
+
+@pytest.mark.parametrize("base", [0, -5, 2.5, "10", True])
+def test_a_rounding_base_that_is_none_is_refused(assess: Judge, base: object) -> None:
+    with pytest.raises(Fault) as told:
+        assess(BY_REGION, earlier=[{"sql": BY_REGION, "rounding_base": base}])
+    assert "rounding_base" in told.value.what
+    assert "null" in told.value.why
+
+
+@pytest.mark.parametrize("base", [1, 7, None])
+def test_every_other_rounding_base_is_taken(assess: Judge, base: int | None) -> None:
+    assert assess(BY_REGION, earlier=[{"sql": BY_REGION, "rounding_base": base}])["decision"]
+
+
+def test_an_almost_full_group_names_its_own_reason(tmp_path: Path) -> None:
+    rows = [f"{n},{'F' if n < 400 else 'M'},{'yes' if (n % 20 and n < 400) or n % 2 else 'no'}" for n in range(800)]
+    answer = assessed(
+        tmp_path, table(tmp_path, "t", "id,sex,ill", rows), "SELECT sex, ill, count(*) AS n FROM t GROUP BY sex, ill"
+    )
+    assert answer["decision"] == "review"
+    assert "group_share" in {r["code"] for r in answer["reasons"]}

@@ -438,6 +438,18 @@ reviews contains "not_proven" if {
 }
 
 # METADATA
+# title: A person looks at groups that are nearly all of one category
+# description: Whoever knows that somebody is in the group knows the category nearly for certain. The share is policy's, by classification.
+# custom:
+#   short_name: group_share
+#   message: In a group almost everybody is in one category.
+#   remedy: Group wider, or leave that breakdown out; a steward looks at it as it is.
+reviews contains "group_share" if {
+	some [_, finding, "review"] in failed
+	finding.rule == "group_share"
+}
+
+# METADATA
 # title: A person looks at what is unusual in a regression or a figure
 # description: A model close to saturation, digits in a figure's words. Automatic levels stop here too.
 # custom:

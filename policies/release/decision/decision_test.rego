@@ -116,6 +116,23 @@ test_what_was_suppressed_is_looked_at if {
 	reviewed_with(with_item({"findings": [finding("min_contributors", "info")]}), "small_cells")
 }
 
+test_a_group_of_nearly_one_category_is_looked_at_by_a_person if {
+	reviewed_with(with_item({"findings": [finding("group_share", "fail")]}), "group_share")
+	hidden := decision.answer with input as with_item({"findings": [finding("group_share", "info")]})
+	not "group_share" in codes(hidden)
+	public := object.union(source, {"classification": 1})
+	reviewed_with(with_item({"lineage": [public], "findings": [finding("group_share", "fail")]}), "group_share")
+}
+
+test_what_a_failed_group_share_leads_to_is_data if {
+	given := with_item({"findings": [finding("group_share", "fail")]})
+	found := decision.answer with input as given with data.data.rules.group_share as "refuse"
+	found.outcome == "refuse"
+	protected := decision.answer with input as given with data.data.rules.group_share as "protect"
+	protected.outcome == "refuse"
+	codes(protected) == {"not_protected"}
+}
+
 test_what_was_not_proven_is_looked_at if {
 	reviewed_with(with_item({"findings": [finding("joint_not_proven", "warn")]}), "not_proven")
 }

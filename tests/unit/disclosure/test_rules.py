@@ -163,6 +163,22 @@ def test_a_full_cell_tells_the_category_of_everybody_in_its_group(room: Room) ->
     assert "full" not in room.rules_of(sql, {"sex": "M", "ill": "yes"})
 
 
+@pytest.mark.parametrize(("ill", "broken"), [(18, False), (19, True)])
+def test_a_group_share_is_broken_above_its_edge_only(room: Room, ill: int, broken: bool) -> None:
+    """Nine of ten are the edge: 18 of 20 are not more, 19 are. What it leads to is the policy's word: for Python it failed."""
+    rules = Parameters(min_contributors=1, dominance_n=2, dominance_k=0.9, p=0.1, share=0.9)
+    rows = [{"id": n, "sex": "F", "ill": "yes" if n < ill else "no"} for n in range(20)]
+    room.add(
+        "t",
+        {**PEOPLE, "ill": "VARCHAR"},
+        [*rows, *({"id": 100 + n, "sex": "M", "ill": ["yes", "no"][n % 2]} for n in range(10))],
+    )
+    sql = "SELECT sex, ill, count(*) AS n FROM t GROUP BY sex, ill"
+    assert ("group_share" in room.rules_of(sql, {"sex": "F", "ill": "yes"}, rules)) is broken
+    told = {f.rule: f.severity for f in room.judge(sql, rules).findings}
+    assert told.get("group_share") == ("fail" if broken else None)
+
+
 ILL = {"id": "BIGINT", "region": "VARCHAR", "ill": "BIGINT", "x": "DOUBLE"}
 
 
