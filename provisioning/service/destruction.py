@@ -115,33 +115,66 @@ def _checked(t: Transaction, dataset: str, version: str, actor: str) -> dict[str
 
 
 def _what_came_of_it(t: Transaction, version: str) -> dict[str, Any]:
+    """Of the version and of every masked copy, whose rows are its rows: mounts and releases. A twin has no row of anybody."""
     tables = t.execute(select(s.dataset_table).where(s.dataset_table.c.version == version)).all()
     grants = t.execute(select(s.grant).where(s.grant.c.version == version).order_by(s.grant.c.id)).all()
-    releases = (
-        select(s.released_table.c.release, s.release.c.request, s.release.c.released_at)
-        .join(s.release, s.release.c.id == s.released_table.c.release)
-        .where(s.released_table.c.version == version)
-        .distinct()
-    )
-    recipes = t.execute(
-        select(s.dataset_version.c.id, s.dataset_version.c.recipe).order_by(s.dataset_version.c.id)
-    ).all()
+    copies, twins = _copies(t, version)
+    own = [version, *copies]
     return {
         "tables": [{"name": r.name, "sha256": r.digest, "rows": r.rows, "bytes": r.bytes} for r in tables],
         "grants": [{"grant": r.id, "project": r.project, "granted_by": r.granted_by} for r in grants],
-        "mounts": _mounts(t, version),
-        "releases": [
-            {"release": r.release, "request": f"R-{r.request}", "released_at": r.released_at}
-            for r in t.execute(releases.order_by(s.released_table.c.release)).all()
-        ],
-        "masked_copies": [r.id for r in recipes if json.loads(r.recipe).get("from") == version],
+        "mounts": [mount for one in own for mount in _mounts(t, one)],
+        "releases": [released for one in own for released in _releases(t, one)],
+        "masked_copies": copies,
+        "twins": twins,
     }
+
+
+def _copies(t: Transaction, version: str) -> tuple[list[str], list[str]]:
+    """Masked copies and twins of the version, and of its masked copies."""
+    rows = t.execute(select(s.dataset_version.c.id, s.dataset_version.c.recipe).order_by(s.dataset_version.c.id)).all()
+    recipes = {str(r.id): json.loads(r.recipe) for r in rows}
+    copies: list[str] = []
+    open_ones = [version]
+    while open_ones:
+        source = open_ones.pop()
+        found = [name for name, recipe in recipes.items() if recipe.get("from") == source and name not in copies]
+        copies += found
+        open_ones += found
+    twins = [name for name, recipe in recipes.items() if recipe.get("twin_of") in (version, *copies)]
+    return sorted(copies), twins
+
+
+def _releases(t: Transaction, version: str) -> list[dict[str, Any]]:
+    """Every release with an item made from the version: tables, figures and models, and the files of the manual lane."""
+    sized, told, left = s.release_size, s.released_table, s.release
+    named = f'"{version}"'
+    items: dict[int, set[str]] = {}
+    for query in (
+        select(sized.c.release, sized.c.item).where(sized.c.versions.contains(named, autoescape=True)),
+        select(told.c.release, told.c.item).where(told.c.version == version),
+    ):
+        for row in t.execute(query):
+            items.setdefault(row.release, set()).add(row.item)
+    rows = t.execute(select(left).where(left.c.id.in_(items)).order_by(left.c.id)).all()
+    return [
+        {
+            "version": version,
+            "release": r.id,
+            "request": f"R-{r.request}",
+            "items": sorted(items[r.id]),
+            "released_at": r.released_at,
+            "revoked_at": r.revoked_at,
+        }
+        for r in rows
+    ]
 
 
 def _mounts(t: Transaction, version: str) -> list[dict[str, Any]]:
     rows = t.execute(select(s.sandbox).order_by(s.sandbox.c.started_at, s.sandbox.c.id)).all()
     return [
         {
+            "version": version,
             "sandbox": r.id,
             "person": r.person,
             "project": r.project,

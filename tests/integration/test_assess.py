@@ -239,7 +239,7 @@ def test_a_rounded_count_is_a_whole_number(assess: Judge) -> None:
     """Rounded to 5, the one man of W may be 0, 1 or 2; the exact total of W pins him down."""
     earlier = [{"sql": "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex", "rounding_base": 5}]
     answer = assess("SELECT region, count(*) AS n FROM t GROUP BY region", earlier=earlier)
-    assert all(one["interval"][1] <= 2 for one in answer["audit"])
+    assert (answer["decision"], answer["audit_verdict"], answer["audit"]) == ("review", "not_proven", [])
     same = {
         "sql": "SELECT region, sex, count(*) AS n FROM t GROUP BY region, sex",
         "suppressed": [{"region": "W", "sex": "M"}],

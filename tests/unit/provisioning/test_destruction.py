@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from ledger import certificate
+from ledger.entry import Entry
 from provisioning.domain.errors import AccessRefused, GrantRefused, NotFound, ProvisioningFault, RegistrationRefused
 from provisioning.service import catalogue, datasheet, destruction, sessions
+from store import schema as s
 from tests.unit.provisioning.world import DAY, START, World
 
 AT = START + DAY
@@ -63,6 +67,88 @@ def test_the_certificate_names_what_came_of_it_and_is_signed(world: World) -> No
     assert statement["tables"][0]["rows"] == 3
     (entry,) = world.entries("dataset.destroyed")
     assert entry["facts"]["digest"] == statement["digest"]
+
+
+def copied(world: World) -> None:
+    """A masked copy, a copy of that, a twin of the copy, and a dataset that has nothing to do with them."""
+    with world.db.transaction(START) as t:
+        for name in ("nafld-twin", "sheep"):
+            made = {"title": name, "description": "", "provider": "farm", "classification": 1, "registered_by": "adam"}
+            t.execute(insert(s.dataset).values(name=name, registered_at=t.at, **made))
+        for version, recipe in (
+            ("nafld/2", {"from": "nafld/1"}),
+            ("nafld/3", {"from": "nafld/2"}),
+            ("nafld-twin/1", {"twin_of": "nafld/2"}),
+            ("sheep/1", {"from": "sheep/0"}),
+        ):
+            name, _, number = version.partition("/")
+            row = {
+                "dataset": name,
+                "number": int(number),
+                "digest": number * 64,
+                "state": "available",
+                "folder": version,
+            }
+            t.execute(
+                insert(s.dataset_version).values(
+                    id=version, recipe=json.dumps(recipe), registered_at=t.at, registered_by="adam", **row
+                )
+            )
+        t.record(Entry("dataset.masked", "adam", {"version": "nafld/2"}, {}))
+
+
+def left(world: World, number: int, version: str, item: str, *, table: bool) -> None:
+    """A release of one item; only what is a table stands in the joint audit's index."""
+    with world.db.transaction(START) as t:
+        asked = {"project": "liver", "author": "ana", "state": "released", "revision": 1, "purpose": "p", "title": "t"}
+        columns = {c.name for c in s.release_request.c}
+        needed = {c.name: "" for c in s.release_request.c if not c.nullable and c.name not in ("id", *asked)}
+        values = {**needed, **{k: v for k, v in asked.items() if k in columns}}
+        t.execute(insert(s.release_request).values(id=number, **values))
+        digests = {"bundle": "b" * 64, "certificate": "c" * 64}
+        t.execute(insert(s.release).values(id=number, request=number, revision=1, released_at=t.at, **digests))
+        t.execute(
+            insert(s.release_size).values(release=number, item=item, versions=json.dumps([version]), cells=0, bytes=1)
+        )
+        if table:
+            t.execute(
+                insert(s.released_table).values(
+                    release=number, item=item, version=version, canonical_sql="SELECT 1", suppressed="[]"
+                )
+            )
+        t.record(Entry("release.made", "ana", {"release": str(number)}, {}))
+
+
+def test_the_certificate_lists_every_kind_of_release_of_the_version_and_of_its_copies(world: World) -> None:
+    world.ready()
+    copied(world)
+    left(world, 1, "nafld/1", "angina.csv", table=True)
+    left(world, 2, "nafld/1", "report.txt", table=False)
+    left(world, 3, "nafld/3", "analysis.ipynb", table=False)
+    left(world, 4, "sheep/1", "wool.csv", table=True)
+    left(world, 5, "nafld/11", "other.txt", table=False)
+    made = statement_of(world, destroy(world))["releases"]
+    assert [(r["version"], r["release"], r["request"], r["items"], r["revoked_at"]) for r in made] == [
+        ("nafld/1", 1, "R-1", ["angina.csv"], None),
+        ("nafld/1", 2, "R-2", ["report.txt"], None),
+        ("nafld/3", 3, "R-3", ["analysis.ipynb"], None),
+    ]
+    assert all(r["released_at"] for r in made)
+
+
+def test_the_certificate_lists_copies_twins_and_mounts_of_copies(world: World) -> None:
+    world.ready()
+    copied(world)
+    with world.db.transaction(START) as t:
+        needed = {c.name: "" for c in s.sandbox.c if not c.nullable}
+        for name, version in (("ab12", "nafld/3"), ("cd34", "sheep/1")):
+            t.execute(insert(s.sandbox).values(**{**needed, "id": name, "person": "ana", "project": "liver"}
+                | {"versions": json.dumps([version]), "started_at": t.at, "stopped_at": t.at}))  # fmt: skip
+        t.record(Entry("sandbox.started", "ana", {"sandbox": "ab12"}, {}))
+    made = statement_of(world, destroy(world))
+    assert made["masked_copies"] == ["nafld/2", "nafld/3"]
+    assert made["twins"] == ["nafld-twin/1"]
+    assert [(m["version"], m["sandbox"], m["person"]) for m in made["mounts"]] == [("nafld/3", "ab12", "ana")]
 
 
 @pytest.mark.parametrize("actor", ["adam", "ana", "stan"])
