@@ -82,7 +82,8 @@ def sealed(sources: Iterable[SourceTable]) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True)
 class EarlierTable:
-    """A table that already left from the same data. `suppressed`: keys that were not published."""
+    """A table that already left from the same data. `suppressed`: keys that were not published; `revoked_at`: since when nobody gets a
+    copy, which calls none back."""
 
     release: int
     request: int
@@ -94,6 +95,7 @@ class EarlierTable:
     method: str = (
         "suppress"  # round: to a neighbouring multiple of the base, either way; noise: no figure of it is exact
     )
+    revoked_at: str | None = None
 
 
 @dataclass(frozen=True)

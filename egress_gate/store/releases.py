@@ -119,7 +119,7 @@ def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[Earli
     """Every table that already left from any of these versions, revoked ones too: copies cannot be recalled."""
     table = s.released_table
     query = (
-        select(table, s.release.c.request, s.released_protection.c.method)
+        select(table, s.release.c.request, s.release.c.revoked_at, s.released_protection.c.method)
         .join(s.release, s.release.c.id == table.c.release)
         .outerjoin(
             s.released_protection,
@@ -141,6 +141,7 @@ def earlier(c: Connection | Transaction, versions: Iterable[str]) -> tuple[Earli
             suppressed=tuple(json.loads(rows[0].suppressed)),
             rounding_base=rows[0].rounding_base,
             method=rows[0].method or "suppress",
+            revoked_at=rows[0].revoked_at,
         )
         for (release, item), rows in found.items()
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,10 @@ from egress_gate.domain.review import ReviewRefused, ReviewVerdict
 from egress_gate.policy.facts import Person
 from egress_gate.service.check import check, claim
 from egress_gate.service.delegate import lend
+from egress_gate.service.deliver import revoke
 from egress_gate.service.errors import Conflict
+from egress_gate.service.fakes import safe_table
+from egress_gate.service.ports import AuditFinding
 from egress_gate.service.release import prepare, release
 from egress_gate.service.review import Opinion, review
 from egress_gate.service.submit import Draft, record_upload, resubmit, submit
@@ -313,3 +317,24 @@ def test_nobody_approves_what_is_approved(world: World) -> None:
     page = signed_in(make_desk(world), "stefan").get(f"{PREFIX}requests/{row.name}").text
     assert "only one in review can be decided" in page
     assert 'value="return" required data-key="r"' in page
+
+
+def test_a_revoked_release_says_so_wherever_it_stands_beside_another(tmp_path: Path) -> None:
+    """In the list of what left from the same data, and among those that the audit collides with; another one says nothing of the kind."""
+    world = make_world(tmp_path)
+    first, second = world.released(), world.released(title="Again")
+    gone, kept = world.release_of(first), world.release_of(second)
+    told = AuditFinding("somebody", ("1", "1"), (gone, kept), "exact")
+    world.recomputer.tables = {"joint": lambda q: replace(safe_table(q), audit_verdict="unsafe", audit=(told,))}
+    row = world.checked("SELECT joint, count(*) FROM nafld.nafld1 GROUP BY joint")
+    stella = signed_in(make_desk(world), "stella")
+    before = stella.get(f"{PREFIX}requests/R-{row.id}").text
+    assert "bg-pink-lt" not in before
+    revoke(world.gate, STELLA, gone, "A mistake was found.", world.clock())
+    page = stella.get(f"{PREFIX}requests/R-{row.id}").text
+    listed = page.partition('<ul class="earlier">')[2].partition("</ul>")[0]
+    assert listed.partition(f"R-{first.id}<")[2].partition("<details")[0].count("revoked") == 1
+    assert "revoked" not in listed.partition(f"R-{second.id}<")[2].partition("<details")[0]
+    collisions = page.partition("would be known exactly")[2].partition("</ul>")[0]
+    assert collisions.partition(f"release {gone}")[2].partition(f"release {kept}")[0].count("revoked") == 1
+    assert "revoked" not in collisions.partition(f"release {kept}")[2]
