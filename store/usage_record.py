@@ -84,12 +84,16 @@ class Record:
         )
 
 
-def record(c: Reader, *, project: str | None = None, since: str = "") -> Record:
-    """Of one project or of all, at ``since`` or later, as `store.usage.usage` has it."""
+def record(c: Reader, *, project: str | None = None, since: str = "", dataset: str | None = None) -> Record:
+    """Of one project or of all, at ``since`` or later, as `store.usage.usage` has it; of sandboxes that had a version of ``dataset``."""
     table, event, request = s.sandbox, s.session_event, s.release_request
 
     def rows(query: Select[Any]) -> Iterable[Any]:
-        return c.execute(query if project is None else query.where(table.c.project == project)).all()
+        if project is not None:
+            query = query.where(table.c.project == project)
+        if dataset is not None:
+            query = query.where(table.c.versions.contains(f'"{dataset}/', autoescape=True))
+        return c.execute(query).all()
 
     begun = func.sum(case((table.c.started_at >= since, 1), else_=0))
     sums = {

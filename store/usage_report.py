@@ -38,11 +38,11 @@ class QuotaLine:
     used: int
 
 
-def lines(c: Reader, by: str, *, project: str | None = None, since: str = "") -> list[Line]:
+def lines(c: Reader, by: str, *, project: str | None = None, since: str = "", dataset: str | None = None) -> list[Line]:
     """In order of name; only what ever had a sandbox. Raises ValueError for another grouping than `BY`."""
     if by not in BY:
         raise ValueError(f"usage is not counted by {by!r}")
-    return listed(record(c, project=project, since=since), by)
+    return listed(record(c, project=project, since=since, dataset=dataset), by)
 
 
 def listed(found: Record, by: str) -> list[Line]:

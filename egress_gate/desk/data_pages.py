@@ -18,9 +18,10 @@ from egress_gate.service import granting, intake
 from egress_gate.service import packages as shelves
 from egress_gate.service.hands import NewGrant
 from egress_gate.service.packages import shelf_for
-from egress_gate.service.sheets import Turned, dataset_page, datasets_for
+from egress_gate.service.sheets import Turned, dataset_page, dataset_usage, datasets_for
 from store.clock import stamp
 from store.usage import CAPPED, LIMITED
+from store.usage_report import as_csv
 
 QUOTAS = (*LIMITED, *CAPPED)
 Name = Annotated[str, Path(max_length=100)]
@@ -47,6 +48,14 @@ def dataset(
     releases: Turn = 1,
 ) -> Response:
     return _dataset(request, visitor, desk, dataset, turned=Turned(version, grants, releases))
+
+
+@data.get("/data/{dataset}/usage.csv")
+def dataset_usage_csv(visitor: SignedIn, desk: TheDesk, dataset: Name) -> Response:
+    """What each version of the dataset was used for, one line a version."""
+    found = dataset_usage(desk.gate, visitor.person, dataset, desk.clock())
+    headers = {"content-disposition": f"attachment; filename*=UTF-8''usage-{quote(dataset)}.csv"}
+    return Response(as_csv("version", list(found)), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @data.post("/data/{dataset}/grants")

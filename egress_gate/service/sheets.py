@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from egress_gate.policy.ask import may
 from egress_gate.policy.facts import Person
 from egress_gate.service.errors import no_such
@@ -16,12 +18,14 @@ from egress_gate.store.paging import Paged
 from egress_gate.store.plans import Plan
 from egress_gate.store.sheets import Sheet, TableLine, TwinReport, VersionLine
 from store.clock import stamp
+from store.usage_report import Line, lines
 
 
 @dataclass(frozen=True)
 class DatasetPage:
     """``shown``: the version whose tables these are. ``twins`` is empty for those who may not read how close a twin came.
 
+    ``used``: what each version was used for, by all projects together. ``kept_too_long``: its last day is over, and a version is there.
     ``governs``: whether the reader gives and revokes its grants; ``asking``: then, the projects that mean to use it and have none.
     """
 
@@ -33,6 +37,8 @@ class DatasetPage:
     twins: tuple[TwinReport, ...]
     governs: bool = False
     asking: tuple[Plan, ...] = ()
+    used: tuple[Line, ...] = ()
+    kept_too_long: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,24 @@ def dataset_page(gate: Gate, person: Person, name: str, at: datetime, turned: Tu
             sheets.twin_reports(c, ids) if close else (),
             steers,
             plans.asking_for(c, name) if steers else (),
+            _used(c, found),
+            _kept_too_long(found, at),
         )
+
+
+def dataset_usage(gate: Gate, person: Person, name: str, at: datetime) -> tuple[Line, ...]:
+    """What each version of a dataset was used for. Raises NotFound as `dataset_page` does."""
+    return dataset_page(gate, person, name, at).used
+
+
+def _used(c: Connection, found: Sheet) -> tuple[Line, ...]:
+    ids = {v.id for v in found.versions}
+    return tuple(line for line in lines(c, "version", dataset=found.name) if line.name in ids)
+
+
+def _kept_too_long(found: Sheet, at: datetime) -> bool:
+    last = found.said.get("retention_until")
+    return bool(last) and stamp(at)[:10] > str(last) and any(v.state == "available" for v in found.versions)
 
 
 def datasets_for(gate: Gate, person: Person, at: datetime, number: int = 1) -> Paged:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 from provisioning.domain.errors import GrantRefused
 
@@ -43,8 +43,9 @@ def check_new(
     project_state: str,
     expires_at: datetime,
     at: datetime,
+    kept_until: date | None = None,
 ) -> None:
-    """Raises GrantRefused unless this steward may consent to this use now."""
+    """Raises GrantRefused unless this steward may consent to this use now. ``kept_until``: the last day on which the data may be there."""
     if actor not in stewards:
         raise _refused(version, "Only a steward of the dataset can grant it.", f"Ask one of: {', '.join(stewards)}.")
     if version_state != "available":
@@ -57,6 +58,17 @@ def check_new(
         raise _refused(version, f"The project is {project_state}.", "Grant to an active project.")
     if expires_at <= at:
         raise _refused(version, "Its end lies in the past.", "Give an end date that is still to come.")
+    if kept_until is not None and expires_at > end_of(kept_until):
+        raise _refused(
+            version,
+            f"It would outlast the data, which is kept until {kept_until.isoformat()}.",
+            "Give an earlier end; a steward changes the date in the datasheet.",
+        )
+
+
+def end_of(day: date) -> datetime:
+    """The first moment after a day, UTC."""
+    return datetime.combine(day, time(), UTC) + timedelta(days=1)
 
 
 def check_quotas(version: str, quotas: Mapping[str, int], known: Sequence[str]) -> None:

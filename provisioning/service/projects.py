@@ -267,6 +267,7 @@ def give_grant(
             project_state=known.state.value,
             expires_at=expires_at,
             at=at,
+            kept_until=catalogue.kept_until(t, dataset),
         )
         row = {
             "project": project,

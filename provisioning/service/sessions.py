@@ -22,7 +22,7 @@ from policy_engine import PolicyEngine
 from provisioning.domain import names
 from provisioning.domain.dataset import AVAILABLE, parse_version
 from provisioning.domain.errors import AccessRefused, ProvisioningFault, not_found
-from provisioning.domain.grant import Grant
+from provisioning.domain.grant import Grant, end_of
 from provisioning.domain.mount_plan import DATA, TWIN, MountedDataset, MountPlan
 from provisioning.domain.people import next_uid
 from provisioning.domain.project import Project, ProjectState
@@ -265,6 +265,7 @@ def _grant_facts(c: Connection, given: Grant) -> dict[str, Any]:
             do="Ask an administrator to look at the project's grants.",
             private=f"grant {given.id}: {given.version}",
         )
+    kept = catalogue.kept_until(c, name)
     return {
         "id": given.id,
         "version": given.version,
@@ -274,6 +275,7 @@ def _grant_facts(c: Connection, given: Grant) -> dict[str, Any]:
         "expires_at": stamp(given.expires_at),
         "revoked_at": None if given.revoked_at is None else stamp(given.revoked_at),
         "version_state": version.state,
+        "kept_until": None if kept is None else kept.isoformat(),
         "stewards": list(known.stewards),
         "quotas": dict(given.quotas),
         "used": used_under(c, given).facts() if given.quotas else {},
@@ -409,6 +411,9 @@ def why_over(c: Connection | Transaction, person: str, asked: str, versions: Seq
             return f"{version} was destroyed."
         if version not in live:
             return f"The grant on {version} ended or was revoked."
+        kept = catalogue.kept_until(c, parse_version(version)[0])
+        if kept is not None and at >= end_of(kept):
+            return f"{version} was to be kept until {kept.isoformat()} only."
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -99,6 +100,12 @@ def sheet_of(c: Connection | Transaction, name: str) -> dict[str, Any]:
     """What people said of a dataset, as JSON."""
     text = c.execute(select(s.dataset.c.datasheet).where(s.dataset.c.name == name)).scalar()
     return dict(json.loads(text)) if text else {}
+
+
+def kept_until(c: Connection | Transaction, name: str) -> date | None:
+    """The last day on which the dataset may be there, where its datasheet says one."""
+    said = sheet_of(c, name).get("retention_until")
+    return date.fromisoformat(said) if said else None
 
 
 def put_sheet(t: Transaction, name: str, sheet: dict[str, Any]) -> None:

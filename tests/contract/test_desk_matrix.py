@@ -81,6 +81,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "sandboxes/{sandbox}"): (404, 404, OK, 404, OK, 404, 302),
     ("GET", "data"): (403, 403, OK, OK, OK, 403, 302),
     ("GET", "data/{dataset}"): (404, 404, OK, OK, OK, 404, 302),
+    ("GET", "data/{dataset}/usage.csv"): (404, 404, OK, OK, OK, 404, 302),
     ("POST", "data/{dataset}/description"): (404, 404, 303, 403, 403, 404, 401),
     ("POST", "data/{dataset}/grants"): (404, 404, 303, 403, 403, 404, 401),
     ("POST", "data/{dataset}/grants/{number}/revoke"): (404, 404, 303, 403, 403, 404, 401),

@@ -19,6 +19,8 @@ from provisioning.domain.dataset import AVAILABLE
 from provisioning.sandbox.store_book import StoreBook
 from provisioning.sandbox.sweeping import sweep
 from provisioning.service import catalogue, destruction
+from provisioning.store.catalogue import kept_until
+from store.clock import now
 from store.database import Database
 from store.schema import SCHEMA_VERSION
 from vault import Vault
@@ -40,6 +42,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "workbench": _workbench,
         "sandboxes": _sandboxes,
         "datasets": _datasets,
+        "retention": _retention,
         "vault": _vault,
         "ledger": _ledger,
     }
@@ -125,6 +128,20 @@ def _datasets(settings: Settings) -> tuple[bool, str]:
         return True, "a dataset is being brought in; left-overs of registrations are cleared when none is"
     named = destruction.settle_certificates(database, settings)
     return True, f"{len(removed)} left-overs of registrations removed, {len(named)} certificates settled"
+
+
+def _retention(settings: Settings) -> tuple[bool, str]:
+    """Whether anything is here that its datasheet says is to be gone: nobody starts on it, and it still takes up a key and a disk."""
+    today = now().date()
+    with Database.open(settings).read() as c:
+        dated = [(d, kept) for d in catalogue.datasets(c) if (kept := kept_until(c, d.name)) is not None]
+    late = [f"{v.id} (until {kept})" for d, kept in dated for v in d.versions if v.state == AVAILABLE and kept < today]
+    if late:
+        return (
+            False,
+            f"kept too long: {', '.join(late)}; a steward destroys them, or corrects the date: ./glovebox dataset destroy",
+        )
+    return True, f"{len(dated)} datasets have a last day, none is past it"
 
 
 def _vault(settings: Settings) -> tuple[bool, str]:

@@ -172,9 +172,21 @@ classified contains grant.id if {
 	level.known(grant.classification)
 }
 
+kept contains grant.id if {
+	some grant in input.grants
+	grant.kept_until == null
+}
+
+kept contains grant.id if {
+	some grant in input.grants
+	is_string(grant.kept_until)
+	is_string(input.now)
+	substring(input.now, 0, 10) <= grant.kept_until
+}
+
 asked contains grant.id if some grant in input.grants
 
-live := (((asked & unexpired) & unrevoked) & for_this_purpose) & (available & classified)
+live := ((((asked & unexpired) & unrevoked) & for_this_purpose) & (available & classified)) & kept
 
 within_quota contains grant.id if {
 	some grant in input.grants
@@ -231,6 +243,15 @@ grant_faults contains [id, "grant_other_purpose"] if some id in (asked - for_thi
 #   message: A granted dataset version was destroyed.
 #   remedy: Ask for a grant of a newer version.
 grant_faults contains [id, "version_destroyed"] if some id in (asked - available)
+
+# METADATA
+# title: The data may still be there
+# description: Until the last day that its datasheet names; after it the data is to be destroyed, not used.
+# custom:
+#   short_name: retention_over
+#   message: The time for which the data may be kept is over.
+#   remedy: Ask the data steward, who destroys it or corrects the date in its datasheet.
+grant_faults contains [id, "retention_over"] if some id in (asked - kept)
 
 # METADATA
 # title: The classification is known

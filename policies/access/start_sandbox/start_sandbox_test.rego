@@ -12,6 +12,7 @@ given := {
 	"expires_at": "2027-01-01T00:00:00.000000Z",
 	"revoked_at": null,
 	"version_state": "available",
+	"kept_until": null,
 	"stewards": ["stella"],
 	"quotas": {},
 	"used": {},
@@ -94,6 +95,7 @@ test_each_condition_of_a_grant_refuses if {
 		"grant_other_purpose": {"purpose": "marketing"},
 		"version_destroyed": {"version_state": "destroyed"},
 		"unknown_classification": {"classification": 5},
+		"retention_over": {"kept_until": "2026-11-22"},
 	}
 	every code, changes in cases {
 		found := start_sandbox.answer with input as with_grant(changes)
@@ -114,9 +116,14 @@ test_every_missing_field_refuses if {
 			{"project": object.remove(asked.project, [field])},
 		)
 	}
-	every field in ["id", "version", "classification", "purpose", "expires_at", "revoked_at", "version_state", "quotas", "used"] {
+	every field in ["id", "version", "classification", "purpose", "expires_at", "revoked_at", "version_state", "kept_until", "quotas", "used"] {
 		not start_sandbox.allow with input as object.union(asked, {"grants": [object.remove(given, [field])]})
 	}
+}
+
+test_on_the_last_day_the_data_is_still_there if {
+	start_sandbox.allow with input as with_grant({"kept_until": "2026-11-23"})
+	not start_sandbox.allow with input as with_grant({"kept_until": 2030})
 }
 
 test_an_incomplete_question_is_named if {

@@ -240,3 +240,54 @@ def test_the_shelf_turns_its_packages_and_what_was_answered(shelf_world: World) 
     assert "p099" not in text
     assert "61 in all" in text
     assert 'shelf?answered=2"' in text
+
+
+def test_the_page_and_its_csv_say_what_each_version_was_used_for(described: World) -> None:
+    with described.database.transaction(described.clock()) as t:
+        t.execute(
+            update(s.sandbox)
+            .where(s.sandbox.c.id == "5a")
+            .values(used=json.dumps({"processor_ms": 61_000, "read_bytes": 4321}))
+        )
+        for kind, size in (("cell", 0), ("cell", 0), ("shown", 777)):
+            t.execute(insert(s.session_event).values(
+                **{c.name: "" for c in s.session_event.c if not c.nullable and c.name not in ("id", "kind", "bytes", "sandbox", "time")}
+                | {"sandbox": "5a", "kind": kind, "bytes": size, "time": t.at}))  # fmt: skip
+        t.record(Entry("cells.recorded", "door", {"sandbox": "5a"}, {}))
+    described.released()
+    used = {line.name: line.used for line in dataset_page(described.gate, STELLA, "nafld", described.clock()).used}
+    assert set(used) == {"nafld/1"}
+    mine = used["nafld/1"]
+    assert (mine.sessions, mine.processor_seconds, mine.read_bytes, mine.cells, mine.shown_bytes) == (
+        2,
+        61,
+        4321,
+        2,
+        777,
+    )
+    assert (mine.requests, mine.releases) == (1, 1)
+    shown = page(described, "stella", "data/nafld").partition('id="usage"')[2].partition("</section>")[0]
+    for figure in ("61", "4,321", "777"):
+        assert f">{figure}<" in shown
+    client = signed_in(make_desk(described), "stella")
+    answer = client.get(f"{PREFIX}data/nafld/usage.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    header, line = answer.text.splitlines()
+    row = dict(zip(header.split(","), line.split(","), strict=True))
+    assert (row["version"], row["cells"], row["shown_bytes"], row["read_bytes"]) == ("nafld/1", "2", "777", "4321")
+    assert "Nobody has worked on it yet." in page(described, "sven", "data/sheep")
+
+
+def test_data_that_is_kept_too_long_says_so(described: World) -> None:
+    late = "The time for which this data may be kept is over"
+    assert late not in page(described, "stella", "data/nafld")
+    yesterday = (described.clock() - timedelta(days=1)).date().isoformat()
+    with described.database.transaction(described.clock()) as t:
+        t.execute(
+            update(s.dataset)
+            .where(s.dataset.c.name == "nafld")
+            .values(datasheet=json.dumps({"retention_until": yesterday}))
+        )
+        t.record(Entry("dataset.described", "stella", {"dataset": "nafld"}, {}))
+    assert f"{late} since {yesterday}" in page(described, "stella", "data/nafld")
+    assert "保存期限已于" in page(described, "stella", "data/nafld", "zh-CN")
