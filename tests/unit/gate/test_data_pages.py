@@ -275,7 +275,7 @@ def test_the_page_and_its_csv_say_what_each_version_was_used_for(described: Worl
     header, line = answer.text.splitlines()
     row = dict(zip(header.split(","), line.split(","), strict=True))
     assert (row["version"], row["cells"], row["shown_bytes"], row["read_bytes"]) == ("nafld/1", "2", "777", "4321")
-    assert "Nobody has worked on it yet." in page(described, "sven", "data/sheep")
+    assert "Nobody has worked on it yet." in page(described, "adam", "data/sheep")
 
 
 def test_data_that_is_kept_too_long_says_so(described: World) -> None:
