@@ -133,9 +133,11 @@ def _spaced(cell: Cell, aggregates: Sequence[Aggregate], rules: Parameters) -> l
 
 def _counted(one: Aggregate, aggregates: Sequence[Aggregate]) -> bool:
     """Whether another value of the table may tell of those whom this one leaves out: it counts them, or adds something up over
-    others. The number of rows or of people alone tells neither."""
+    others. The number of rows or of people alone tells neither, but beside the number of those with a value."""
     others = [a for a in aggregates if a is not one and not a.of_unit and (a.chooses or a.argument is not None)]
-    return one.chooses or (one.argument is not None and bool(others))
+    everybody = [a for a in aggregates if a.func == "count" and not a.chooses and (a.argument is None or a.of_unit)]
+    with_value = one.func == "count" and one.argument is not None and not one.of_unit
+    return one.chooses or (one.argument is not None and bool(others)) or (with_value and bool(everybody))
 
 
 def _behind(one: Aggregate, stats: MeasureStats, *, counted: bool) -> list[int]:

@@ -190,3 +190,18 @@ def test_many_rows_of_the_one_woman_are_one_woman(tmp_path: Path, value: str) ->
     answer = assessed(tmp_path, tables, f"SELECT region, count(*) AS n, {value} AS x FROM p GROUP BY region")
     found = {cell["key"]["region"]: "min_contributors" in cell["findings"] for cell in answer["cells"]}
     assert found == {"N": True, "S": False}
+
+
+@pytest.mark.parametrize("everybody", ["count(*)", "count(DISTINCT id)"])
+@pytest.mark.parametrize(("without", "broken"), [(1, True), (9, True), (10, False), (0, False)])
+def test_few_without_a_value_are_told_by_those_with_one(
+    tmp_path: Path, everybody: str, without: int, broken: bool
+) -> None:
+    """`count(died)` of 40 beside 41 people: one is alive."""
+    rows = [f"{n},{'' if n < without else 2024}" for n in range(60)]
+    tables = table(tmp_path, "t", "id,died", rows)
+    answer = assessed(tmp_path, tables, f"SELECT {everybody} AS n, count(died) AS dead FROM t", classification="public")
+    assert ("min_contributors" in answer["cells"][0]["findings"]) is broken
+    assert answer["decision"] == ("refuse" if broken else "release")
+    alone = assessed(tmp_path, tables, "SELECT count(died) AS dead FROM t", classification="public")
+    assert alone["cells"][0]["findings"] == []
