@@ -86,9 +86,10 @@ def test_two_submits_at_once_do_not_share_the_last_request(world: World, monkeyp
     assert len(world.entries("request.submitted")) == 1
 
 
-def test_a_quota_reached_in_the_middle_of_a_request_lets_it_wait_and_loses_nothing(world: World) -> None:
+@pytest.mark.parametrize("name", ["released_cells", "released_bytes"])
+def test_a_quota_reached_in_the_middle_of_a_request_lets_it_wait_and_loses_nothing(world: World, name: str) -> None:
     approved = world.reviewed(world.checked())
-    quotas(world, released_cells=1)
+    quotas(world, **{name: 1})
     worker = Worker(world.gate, world.clock)
     worker.round()
     waiting = world.row(approved.id)
@@ -97,7 +98,7 @@ def test_a_quota_reached_in_the_middle_of_a_request_lets_it_wait_and_loses_nothi
     assert waiting.trouble["code"] == "quota-spent"
     assert world.entries("release.released") == []
     assert prepare(world.gate, approved.id, world.clock()) is None  # it is not tried again and again
-    quotas(world, released_cells=1000)
+    quotas(world, **{name: 1_000_000})
     world.clock.skip(minutes=11)
     worker.round()
     assert world.row(approved.id).state is State.RELEASED
@@ -186,6 +187,32 @@ def test_metrics_name_people_only_where_the_operator_wants_it(world: World) -> N
     assert "ana" not in text
     named = token(replace(desk, metrics_people=True), "audrey").get(f"{PREFIX}api/v1/metrics").text
     assert 'glovebox_person_requests_total{person="ana"} 1.0' in named
+
+
+def test_metrics_have_every_measure_of_project_and_version_as_it_was_counted(world: World) -> None:
+    quotas(world, requests=9)
+    with world.gate.store.transaction(world.clock()) as t:
+        used = json.dumps({"processor_ms": 61_000, "memory_bytes": 5000, "read_bytes": 4321})
+        t.execute(update(s.sandbox).where(s.sandbox.c.id == "5a").values(used=used))
+        t.record(Entry("sandbox.measured", "workbench", {"sandbox": "5a"}, {}))
+    world.released()
+    text = token(make_desk(world), "audrey").get(f"{PREFIX}api/v1/metrics").text
+    figures = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if not line.startswith("#")
+    }
+    with world.gate.store.read() as c:
+        for noun, name in (("project", "liver"), ("version", "nafld/1")):
+            counted = usage(c, **{noun: name}).facts()
+            assert counted["processor_seconds"] == 61
+            assert counted["releases"] == 1
+            for measure, value in counted.items():
+                end = "" if measure == "memory_bytes" else "_total"
+                assert figures[f'glovebox_{noun}_{measure}{end}{{{noun}="{name}"}}'] == value
+    assert figures['glovebox_quota_most{grant="1",name="requests",project="liver",version="nafld/1"}'] == 9
+    assert figures['glovebox_requests{state="released"}'] == 1
+    assert figures["glovebox_sandboxes_running"] == 2
 
 
 def test_usage_as_csv_has_a_line_for_each_project(world: World) -> None:
