@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from babel.messages.pofile import read_po
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Connection
 
@@ -63,12 +66,24 @@ def full_sheet(db: Database, policies: PolicyEngine, settings: Settings, version
     return {**made, "profile": profiles}
 
 
-def as_html(found: dict[str, Any]) -> str:
-    """The datasheet as one page that needs nothing else."""
+def as_html(found: dict[str, Any], language: str = "en") -> str:
+    """The datasheet as one page that needs nothing else. ``language``: en or zh_Hans."""
     pages = Environment(
         loader=PackageLoader("provisioning.service", "pages"), autoescape=True, undefined=StrictUndefined
     )
-    return pages.get_template("datasheet.html.jinja").render(sheet=found)
+    words = _words(language)
+    page = pages.get_template("datasheet.html.jinja")
+    return page.render(sheet=found, _=lambda text, **parts: words.get(text, text) % parts, language=language)
+
+
+@lru_cache
+def _words(language: str) -> dict[str, str]:
+    """What the page says, and how it is said in ``language``; empty for English."""
+    path = Path(__file__).with_name("pages") / f"datasheet.{language}.po"
+    if not path.exists():
+        return {}
+    with path.open("rb") as source:
+        return {str(one.id): str(one.string) for one in read_po(source, locale=language) if one.id and one.string}
 
 
 def _described(c: Connection, version: str) -> dict[str, Any]:
@@ -95,7 +110,7 @@ def _described(c: Connection, version: str) -> dict[str, Any]:
         },
         "scan": said.get("scan"),
         "keys": said.get("keys", {}),
-        "masking": recipe,
+        "masking": {**recipe, "sha256": _digest_of(recipe["recipe"])} if "recipe" in recipe else recipe,
         "tables": [
             {
                 "name": table.name,
@@ -114,6 +129,11 @@ def _described(c: Connection, version: str) -> dict[str, Any]:
             for table in catalogue.tables_of(c, version)
         ],
     }
+
+
+def _digest_of(recipe: Any) -> str:
+    """Which version of a recipe it is: the same digest is the same recipe, whatever it was used for."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _least(policies: PolicyEngine, level: int) -> int:

@@ -10,7 +10,7 @@ import typer
 
 from installation import settings as installation
 from workbench import console
-from workbench.commands.names import By
+from workbench.commands.names import By, Language
 from workbench.console import Json
 
 Version = Annotated[str, typer.Argument(help="A version, for example nafld/1.")]
@@ -240,6 +240,7 @@ def describe(
 def sheet(
     version: Version,
     html: Annotated[Path | None, typer.Option(help="Write the page here instead of printing JSON.")] = None,
+    language: Annotated[Language, typer.Option(help="The page's language.")] = Language.ENGLISH,
 ) -> None:
     """The datasheet of a version, with a profile under the gate's own threshold: as JSON, or as a page."""
     with console.faults_in_three_parts():
@@ -252,7 +253,7 @@ def sheet(
         if html is None:
             console.answer(found)
         else:
-            html.write_text(described.as_html(found), "utf-8")
+            html.write_text(described.as_html(found, "zh_Hans" if language is Language.CHINESE else "en"), "utf-8")
             console.out.print(f"{html} is written.", markup=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -13,6 +14,11 @@ By = Annotated[str, typer.Option("--by", help="The person in whose name this is 
 Until = Annotated[
     str, typer.Option("--until", help="A date (2027-03-31, its whole day included) or days from now (90d).")
 ]
+
+
+class Language(StrEnum):
+    ENGLISH = "en"
+    CHINESE = "zh"
 
 
 def moment(text: str, at: datetime) -> datetime:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from installation import settings as installation
 from workbench import console
-from workbench.commands.names import By, Until, moment
+from workbench.commands.names import By, Language, Until, moment
 from workbench.console import Json
 from workbench.errors import WorkbenchFault
 
@@ -26,11 +25,6 @@ Quota = Annotated[
         "releases, released_cells, released_bytes, and memory_bytes for each sandbox.",
     ),
 ]
-
-
-class Language(StrEnum):
-    ENGLISH = "en"
-    CHINESE = "zh"
 
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the ledger.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from ledger import certificate
 from ledger.entry import canonical
 from ledger.note import open_note
 from provisioning.domain.errors import NotFound, RegistrationRefused
+from provisioning.domain.masking import parse
 from provisioning.intake.protected_profile import rounded
-from provisioning.service import catalogue, describe, destruction
+from provisioning.service import catalogue, describe, destruction, masking
 from provisioning.service.certificates import PENDING, certificate_path
 from tests.unit.provisioning.world import START, World
 
@@ -102,6 +104,57 @@ def test_the_profile_shows_nothing_of_few(world: World) -> None:
     assert counts
     assert all(count >= 10 and count % 10 == 0 for count in counts)
     assert all(float(part["part"]) % 10 == 0 for part in profile["columns"]["age"]["parts"])
+
+
+RECIPE = {
+    "people": {
+        "columns": {"id": {"do": "pseudonym"}, "age": {"do": "round", "base": 10}},
+        "quasi": ["age", "town"],
+        "sensitive": "note",
+    }
+}
+
+
+def mask(world: World, recipe: dict[str, object]) -> str:
+    wanted = parse(json.dumps(recipe))
+    told = {"version": "nafld/1", "recipes": wanted, "project": "liver", "actor": "adam", "at": START}
+    return masking.mask_version(world.db, world.settings, **told)  # type: ignore[arg-type]
+
+
+def test_the_sheet_of_a_masked_copy_has_recipe_version_and_effect(world: World) -> None:
+    world.register(content=PEOPLE)
+    world.project()
+    first, again = mask(world, RECIPE), mask(world, RECIPE)
+    other = mask(world, {"people": {**RECIPE["people"], "columns": {"id": {"do": "pseudonym"}}, "quasi": ["age"]}})
+    sheets = [describe.full_sheet(world.db, world.engine, world.settings, v) for v in (first, again, other)]
+    said = [found["masking"] for found in sheets]
+    assert "sha256" not in describe.full_sheet(world.db, world.engine, world.settings, "nafld/1")["masking"]
+    assert said[0]["recipe"]["people"]["columns"]["age"]["base"] == 10
+    assert (said[0]["from"], said[0]["project"]) == ("nafld/1", "liver")
+    effect = said[0]["effect"]["people"]
+    assert effect["before"]["k"] <= effect["after"]["k"]
+    assert said[0]["sha256"] == said[1]["sha256"] != said[2]["sha256"]
+    page = describe.as_html(sheets[0])
+    assert f"sha256 {said[0]['sha256']}" in page
+    assert '"base": 10' in page.replace("&#34;", '"')
+    assert '"after"' in page.replace("&#34;", '"')
+
+
+def test_the_page_is_in_chinese_for_those_who_ask(world: World) -> None:
+    world.register(content=PEOPLE)
+    world.project()
+    say(world)
+    found = describe.full_sheet(world.db, world.engine, world.settings, mask(world, RECIPE))
+    page = describe.as_html(found, "zh_Hans")
+    assert '<html lang="zh-Hans">' in page
+    for word in ("数据管家", "保存至", "隐私单元", "准标识符", "脱敏", "敏感"):
+        assert word in page
+    english = re.compile(r">([A-Z][a-z]+(?: [a-z]+)*)<")
+    ours = set(english.findall(describe.as_html(found))) - {
+        found[name] for name in ("title", "description", "provider", "source")
+    }
+    assert len(ours) > 12
+    assert not ours & set(english.findall(page))
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, None), (9, None), (10, 10), (14, 10), (16, 20)])
