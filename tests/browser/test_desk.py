@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -31,6 +32,7 @@ from egress_gate.service.check import check, claim
 from egress_gate.service.submit import Draft, record_upload, resubmit, submit
 from egress_gate.service.worker import Worker
 from egress_gate.store.requests import RequestRow
+from tests.contract.test_desk_matrix import TABLE
 from tests.unit.gate.desks import PREFIX, make_desk
 from tests.unit.gate.factory import ANA, SAFE, SMALL, World, make_world
 from tests.unit.gate.registered import masked_and_twinned, shelved
@@ -51,7 +53,13 @@ NOTEBOOK = json.dumps(
     }
 ).encode()
 CHROMIUM = "/usr/bin/chromium"
-LOOKS = ((1280, False, "en"), (390, True, "zh-CN"))  # width, dark, language
+LOOKS = ((1280, False, "en"), (390, True, "zh-CN"))  # width, dark, language: of every page
+OTHER_LOOKS = (
+    (1280, True, "zh-CN"),
+    (390, False, "en"),
+    (1280, True, "en"),
+    (390, False, "zh-CN"),
+)  # one of them in turn
 
 
 class WithHub:
@@ -597,6 +605,8 @@ PAGES = [
     ("adam", "admin/people"),
     ("audrey", "projects/liver"),
     ("audrey", "people/ana/cells"),
+    ("audrey", "people/ana"),
+    ("audrey", "sandboxes/5a"),
     ("ana", "notices"),
     ("adam", "policy"),
     ("stella", "data"),
@@ -606,12 +616,34 @@ PAGES = [
 ]
 
 
+NO_PAGES = {
+    "": "leads on to the reader's first page",
+    "requests/{name}/live": "a part of a page that is looked at",
+    "requests/{name}/figures/{item}": "a picture",
+    "requests/{name}/notebooks/{item}": "stands in a frame of the request's page",
+    "releases/{number}/download": "a file",
+    "data/{dataset}/usage.csv": "a file",
+    "admin/intake/jobs/{number}": "looked at while a file is registered, below",
+    "login": "leads on to the hub",
+    "oauth_callback": "leads on to the desk",
+}
+
+
+def test_every_page_of_the_desk_is_looked_at() -> None:
+    """A new page is added to those above, or here with the reason why it is none."""
+    patterns = {
+        p: re.compile(re.sub(r"\{\w+\}", "[^/?]+", p)) for m, p in TABLE if m == "GET" and not p.startswith("api/")
+    }
+    looked = {p for p, pattern in patterns.items() if any(pattern.fullmatch(one.partition("?")[0]) for _, one in PAGES)}
+    assert set(patterns) - looked == set(NO_PAGES)
+
+
 @pytest.mark.parametrize(("who", "path"), PAGES)
 def test_pages_fit_and_have_no_serious_accessibility_fault(still: Site, look_as: Opener, who: str, path: str) -> None:
     address = path.format(
         small=still.small.name, returned=still.returned.name, released=still.released.name, rich=still.rich.name
     )
-    for width, dark, locale in LOOKS:
+    for width, dark, locale in (*LOOKS, OTHER_LOOKS[PAGES.index((who, path)) % len(OTHER_LOOKS)]):
         page = look_as(who, address, width=width, dark=dark, locale=locale)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, (address, width)
@@ -670,6 +702,8 @@ def test_an_admin_sends_a_file_registers_it_and_removes_it(site: Site, open_as: 
     keep(page, "desk-adam-masking")
     page.get_by_role("button", name="Register it").click()
     expect(page.get_by_text("clinic/1 is registered.")).to_be_visible(timeout=60_000)
+    assert "/admin/intake/jobs/" in page.url
+    assert not serious_faults(page)
     page.goto(site.address + "admin/intake")
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Remove clinic 2026.csv").click()
