@@ -34,6 +34,7 @@ from store.clock import now
 
 log = logging.getLogger("glovebox.doors")
 SAFE_METHODS = ("GET", "HEAD")
+NOTICES = "glovebox/notices"  # the door's own: nothing of it reaches the sandbox
 MOST_ENDED = 1000
 
 
@@ -90,7 +91,7 @@ class SessionDoor:
                 viewer.allotment.renew(standing.left, mark)
 
     def warn(self, sandbox_id: str, warnings: tuple[str, ...]) -> bool:
-        """Show these sentences beside the next cell. True when the sandbox is open."""
+        """Show these sentences beside the next cell, and on the page. True when the sandbox is open."""
         viewer = self._viewers.get(sandbox_id)
         if viewer is not None:
             viewer.allotment.warnings = warnings
@@ -191,6 +192,8 @@ class SessionDoor:
             return _redirect(f"{sandbox.prefix}lab")
         if relative in ("logout", "login"):
             return self._leave(sandbox, relative)
+        if relative == NOTICES and request.method == "GET":
+            return self._notices(sandbox)
         route = routes.find(request.method, relative, query, websocket=websocket)
         refuse_wrong_destination(request, route)
         viewer, upstream = self._viewers[sandbox.id], self._upstreams[sandbox.id]
@@ -220,6 +223,11 @@ class SessionDoor:
         if await self.answers(sandbox.id):
             return web.json_response({"version": "glovebox"}, headers=headers)
         return web.json_response({"message": "not ready"}, status=503, headers=headers)
+
+    def _notices(self, sandbox: Sandbox) -> web.Response:
+        """What the page shows its analyst without being asked: what will soon be over. Looking at it is no activity."""
+        said = list(self._viewers[sandbox.id].allotment.warnings)
+        return web.json_response({"warnings": said}, headers={"Cache-Control": "no-store"})
 
     # -- signing in and out -------------------------------------------------------------------------------------------
     def _to_hub(self, request: web.BaseRequest, sandbox: Sandbox, target: str) -> web.Response:

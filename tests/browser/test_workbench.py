@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from installation.settings import CHECKOUT, Settings
+from ledger.entry import Entry
 from provisioning.domain.registration import Registration, TableSource
 from provisioning.service import catalogue, projects
 from store import schema
-from store.clock import moment, now
+from store.clock import moment, now, stamp
 from store.database import Database
 from tests.conftest import glovebox
 from tests.unit.provisioning.world import CHECKLIST
@@ -280,6 +281,26 @@ def test_steward_finds_the_request_on_the_desk(chromium: Browser, granted: Setti
     assert page.locator("text=Your decision").count()
     page.screenshot(path=SCREENSHOTS / "review-desk.png", full_page=True)
     page.context.close()
+
+
+def test_a_grant_that_ends_soon_is_said_on_the_page_though_no_cell_runs(lab: Page, granted: Settings) -> None:
+    """By the real look at what is left; the date is put back, for the tests that follow."""
+    table, db = schema.grant, Database.open(granted)
+    with db.read() as c:
+        before = c.execute(select(table.c.expires_at)).scalar_one()
+
+    def ends(when: str) -> None:
+        with db.transaction(now()) as t:
+            t.execute(update(table).values(expires_at=when))
+            t.record(Entry("grant.moved_by_a_test", "stella", {"grant": "1"}, {}))
+
+    ends(stamp(now() + timedelta(minutes=20)))
+    try:
+        expect(lab.get_by_text("The grant of clinic/1 ends soon.").first).to_be_visible(timeout=90_000)
+        lab.screenshot(path=SCREENSHOTS / "grant-ends-soon.png")
+    finally:
+        ends(str(before))
+        db.close()
 
 
 def test_a_revoked_grant_ends_the_session_within_seconds_and_says_why(lab: Page, granted: Settings) -> None:

@@ -241,3 +241,21 @@ async def test_a_stopped_server_has_a_page(doors: House, browser: aiohttp.Client
 async def test_activity_is_remembered_for_the_hub(doors: House, ana: Sandbox) -> None:
     async with doors.browser(ana) as browser, browser.get(f"{ana.prefix}api/status"):
         assert set(doors.door.active) == {ana.id}
+
+
+async def test_what_will_soon_be_over_is_for_the_owner_and_no_activity(
+    doors: House, ana: Sandbox, browser: aiohttp.ClientSession
+) -> None:
+    address = f"{ana.prefix}glovebox/notices"
+    assert doors.door.warn(ana.id, ("The grant of clinic/1 ends soon.",))
+    async with browser.get(address) as refused:
+        assert refused.status in (401, 403)
+        assert "clinic" not in await refused.text()
+    async with doors.browser(ana) as owner:
+        async with owner.get(address) as answer:
+            assert answer.status == 200
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert await answer.json() == {"warnings": ["The grant of clinic/1 ends soon."]}
+        async with owner.post(address, headers={"Origin": doors.url}) as other:
+            assert other.status == 403
+    assert doors.door.active == {}

@@ -20,6 +20,26 @@
     ],
     zh: ["会话已结束", "本页背后的沙箱已不存在。已保存的内容保留着,未保存的仍显示在此。下一页说明原因。", "留在本页", "查看原因"],
   };
+  // What the session door warns of, and how it is said in Chinese.
+  const SAID_IN = {
+    en: [],
+    zh: [
+      [/^The quota of (.+) for (.+) is nearly used up\.$/, (what, of) => `${of} 的配额(${QUOTAS[what] || what})即将用完。`],
+      [/^The grant of (.+) ends soon\.$/, (of) => `${of} 的授权即将到期。请保存您的工作。`],
+      [/^Project (.+) ends soon\.$/, (name) => `项目 ${name} 即将结束。请保存您的工作。`],
+    ],
+  };
+  const QUOTAS = {
+    "processor time": "处理器时间",
+    cells: "单元格",
+    "bytes shown": "显示字节",
+    sessions: "会话",
+    requests: "申请",
+    releases: "放行",
+    "released figures": "放行数字",
+    "released bytes": "放行字节",
+  };
+  const EVERY = 20000; // milliseconds between two looks at what is warned of
   const GONE = [404, 424, 503]; // what the hub answers in the place of a sandbox that does not run
   const ICON =
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="16"><g class="jp-icon3" fill="none" stroke="#616161" ' +
@@ -57,6 +77,30 @@
     app.serviceManager.connectionFailure.connect(look);
   };
 
+  const translated = (text, language) => {
+    for (const [pattern, words] of SAID_IN[language]) {
+      const found = pattern.exec(text);
+      if (found) return words(...found.slice(1));
+    }
+    return text;
+  };
+
+  /** Shows what will soon be over once, until it is read: the door says it beside a cell too, but who reads runs none. */
+  const watchTheWarnings = ({ Notification }, base, language) => {
+    const shown = new Set();
+    const look = async () => {
+      const answer = await fetch(`${base}glovebox/notices`).catch(() => undefined);
+      const said = answer && answer.ok ? await answer.json().catch(() => ({})) : {};
+      for (const text of said.warnings || []) {
+        if (shown.has(text)) continue;
+        shown.add(text);
+        Notification.warning(translated(text, language), { autoClose: false });
+      }
+    };
+    void look();
+    setInterval(look, EVERY);
+  };
+
   const plugin = (apputils, { ILauncher }, { INotebookTracker }, { ITranslator }, { LabIcon, ToolbarButton }, { PageConfig }) => ({
     id: `${NAME}:plugin`,
     autoStart: true,
@@ -66,6 +110,7 @@
       const language = languages.some((one) => one.startsWith("zh")) ? "zh" : "en";
       const [label, caption, category] = WORDS[language];
       watchTheEnd(app, apputils, PageConfig.getBaseUrl(), ENDED[language]);
+      watchTheWarnings(apputils, PageConfig.getBaseUrl(), language);
       const icon = new LabIcon({ name: "glovebox:out", svgstr: ICON });
       const desk = PageConfig.getBaseUrl().replace(/user\/.*$/, "") + "services/gate/new";
 
