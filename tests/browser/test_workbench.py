@@ -17,6 +17,7 @@ from provisioning.service import catalogue, projects
 from store import schema
 from store.clock import moment, now, stamp
 from store.database import Database
+from tests.browser.test_desk import serious_faults
 from tests.conftest import glovebox
 from tests.unit.provisioning.world import CHECKLIST
 from workbench.setup import secrets
@@ -326,6 +327,28 @@ def test_a_revoked_grant_ends_the_session_within_seconds_and_says_why(lab: Page,
     expect(lab.locator("#ended")).to_contain_text("clinic/1")
     lab.goto(f"{granted.url}/user/ana/lab")
     expect(lab.locator("#ended")).to_contain_text("clinic/1")
+
+
+@pytest.mark.parametrize(("width", "locale"), [(1280, "en"), (390, "zh-CN")])
+def test_the_hubs_pages_fit_and_have_no_serious_accessibility_fault(
+    chromium: Browser, granted: Settings, width: int, locale: str
+) -> None:
+    page = chromium.new_context(viewport={"width": width, "height": 800}, locale=locale).new_page()
+    for place in ("login", "home", "spawn/ana", "token", "no-such-page"):
+        page.goto(f"{granted.url}/hub/{place}")
+        page.wait_for_load_state("networkidle")
+        if place == "login":
+            assert not serious_faults(page), place
+            page.fill("input[name=username]", "ana")
+            page.fill("input[name=password]", secrets.accounts(granted)["ana"]["password"])
+            page.click("#login_submit")
+            page.wait_for_load_state("networkidle")
+            continue
+        page.screenshot(path=SCREENSHOTS / f"hub-{place.replace('/', '-')}-{width}.png")
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0, place
+        assert not serious_faults(page), place
+    page.context.close()
 
 
 def test_screenshots_were_taken() -> None:
