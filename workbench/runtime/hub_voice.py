@@ -6,6 +6,7 @@ one is a gap. The language is the one chosen on the review desk, else the browse
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
@@ -19,8 +20,9 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from egress_gate.desk.i18n import choose
+from egress_gate.desk.i18n import Voice, choose
 from egress_gate.desk.session import LANGUAGE
+from policy_engine.bundle import POLICIES
 
 FOLDER = Path(__file__).resolve().parents[1] / "locale"
 _APART = re.compile(r"(<(?:script|style)\b.*?</(?:script|style)>)", re.DOTALL | re.IGNORECASE)
@@ -28,6 +30,7 @@ _TEXT = re.compile(r"(?:(?<=>)|\A)[^<>]+(?=<|\Z)")
 _LABEL = re.compile(r"""(?<=\s)(value|title|aria-label)=(["'])([^"'<>]+)\2""")
 _GAP = re.compile(r"\\\{\d\\\}")
 _NUMBERED = re.compile(r"\{(\d)\}")
+_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z{])")
 
 
 @lru_cache
@@ -46,18 +49,34 @@ def _patterns(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((re.compile(_GAP.sub("(.+?)", re.escape(text)), re.DOTALL), said) for text, said in gaps)
 
 
+@lru_cache
+def _reasons(language: str) -> Mapping[str, str]:
+    """What policies say when they refuse, from the desk's catalogue, which has all of it."""
+    every = json.loads((POLICIES / "data" / "messages.json").read_text("utf-8"))["messages"].values()
+    voice = Voice(language)
+    return {text: voice.text(text) for one in every for text in one.values()} if texts(language) else {}
+
+
 def said(text: str, language: str) -> str:
-    """One text, or itself where nobody has translated it."""
+    """One text, or itself where nobody has translated it. Of several sentences in one text, each is looked up."""
     plain = " ".join(text.split())
-    known = texts(language).get(plain)
+    whole = _said(plain, language)
+    if whole is None:
+        each = [_said(sentence, language) for sentence in _SENTENCE.split(plain)]
+        whole = "".join(one for one in each if one) if None not in each else None
+    return text if whole is None else whole
+
+
+def _said(plain: str, language: str) -> str | None:
+    known = texts(language).get(plain) or _reasons(language).get(plain)
     if known is not None:
         return known
     for pattern, translation in _patterns(language):
         found = pattern.fullmatch(plain)
         if found:
             parts = _NUMBERED.split(translation)
-            return "".join(found[int(p)] if n % 2 else p for n, p in enumerate(parts))
-    return text
+            return "".join(said(found[int(p)], language) if n % 2 else p for n, p in enumerate(parts))
+    return None
 
 
 def translated(page: str, language: str) -> str:

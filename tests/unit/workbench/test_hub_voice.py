@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,11 @@ import jupyterhub._data
 import pytest
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 
+from installation.fault import Fault
 from installation.settings import CHECKOUT
-from provisioning.sandbox.forms import project_form
+from policy_engine.bundle import POLICIES
+from provisioning.sandbox.forms import project_form, show_on_spawn_page
+from tests.unit.gate.test_told import said
 from workbench.runtime.hub_voice import VARIABLES, texts, translated
 
 CHINESE = "zh-CN,zh;q=0.9,en;q=0.5"
@@ -108,6 +112,50 @@ def test_the_language_chosen_on_the_desk_comes_first() -> None:
     assert "您的工作台" in page("home.html", "en", {"glovebox-desk-language": "zh_Hans"})
     assert "Your workbench" in page("home.html", CHINESE, {"glovebox-desk-language": "en"})
     assert "Your workbench" in page("home.html", "fr", {"glovebox-desk-language": "../../etc"})
+
+
+REASONS = json.loads((POLICIES / "data" / "messages.json").read_text("utf-8"))["messages"]
+START = ("not_an_analyst", "not_a_member", "project_not_active", "project_expired", "no_grant", "grant_expired", "grant_revoked",
+    "retention_over", "version_destroyed", "quota_spent", "not_assessed")  # fmt: skip
+
+
+@pytest.mark.parametrize("code", START)
+def test_why_a_start_was_refused_is_said_in_chinese(code: str) -> None:
+    """As the hub shows it: three paragraphs, of which the second may hold several reasons."""
+    why = f"{REASONS[code]['message']} {REASONS['no_grant']['message']}"
+    fault = Fault("The sandbox for project liver was not started.", why=why, do=REASONS[code]["remedy"])
+    shown: Any = show_on_spawn_page(fault)
+    assert english(page("not_running.html", failed=True, failed_html_message=shown.jupyterhub_html_message)) == []
+
+
+@pytest.mark.parametrize("reason", [
+    "Project liver is frozen.", "Project liver ended.", "ana is no longer a member of project liver.", "nafld/1 was destroyed.",
+    "The grant on nafld/1 ended or was revoked.", "nafld/1 was to be kept until 2026-12-31 only.", "Stopped by adam: Wartung",
+    "The processor time granted for nafld/1 is used up.", "the container ran out of memory", "the container was gone",
+])  # fmt: skip
+def test_why_a_session_ended_is_said_in_chinese(reason: str) -> None:
+    html = translated(f"<body><p>It was stopped. {reason}</p></body>", "zh_Hans")
+    rest = re.sub(r"nafld/1|liver|ana|adam|Wartung|</?\w+>", "", html)
+    assert not rest.isascii()
+    assert not re.search(r"[A-Za-z]{2}", rest)
+
+
+def test_every_fault_of_a_start_that_an_analyst_meets_is_known() -> None:
+    """Of the rooms that start a sandbox; what only an operator at a terminal meets is not said by the hub's pages."""
+    rooms = (
+        "keeper.py",
+        "mounts.py",
+        "pool.py",
+        "spawner.py",
+        "stage.py",
+        "limits.py",
+        "containers.py",
+        "doors_client.py",
+    )
+    files = [f for f in (CHECKOUT / "provisioning" / "sandbox").rglob("*.py") if f.name in rooms]
+    assert files
+    missing = {t for f in files for t in said(f)} - set(texts("zh_Hans"))
+    assert missing == {"PUT {1}: {2}"}  # a line of the protocol between two programs
 
 
 def test_names_that_people_chose_stay_text() -> None:
