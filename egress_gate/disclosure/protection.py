@@ -7,7 +7,8 @@ table of its own; a cell is hidden in all its columns at once, so each quantity 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from egress_gate.disclosure.suppression import (
     protect,
     strictest,
 )
-from egress_gate.disclosure.tabulation import Cell, Tabulation
+from egress_gate.disclosure.tabulation import Cell, MeasureStats, Tabulation
 
 PRIMARY = frozenset({"min_contributors", "dominance", "p_percent", "full", "quantile", "degrees_of_freedom"})
 _TOTAL = ("total",)
@@ -62,16 +63,24 @@ def protect_table(
 ) -> Protection:
     """Suppress. ``hidden``: cells that the analyst already left blank, ``withheld``: that other tables of the request need hidden.
     ``left()``: seconds that remain for searching."""
-    primary = np.array([is_primary(findings.get(i, ())) or i in hidden for i in range(len(table.cells))], dtype=bool)
+    asked, nobody = len(table.cells), empty_beside(table, findings)
+    table = replace(table, cells=(*table.cells, *nobody))
+    primary = np.array(
+        [is_primary(findings.get(i, ())) or i in hidden or i >= asked for i in range(len(table.cells))], dtype=bool
+    )
     apart = np.array([i in withheld for i in range(len(table.cells))], dtype=bool) & ~primary
     if not primary.any():
         kinds = tuple("secondary" if one else None for one in apart)
         return Protection(kinds, safe=True, optimal=True)
     equations = table_equations(table)
     suppressed, safe, optimal = primary | apart, True, True
+    told = frozenset(
+        f.figures["value"] for one in findings.values() for f in one if f.rule == "full" and "value" in f.figures
+    )
+    wanted = quantities(derivation, table, rules, told)
     for _ in range(2):  # a second round, because a later quantity may have hidden what an earlier one leaned on
         before = suppressed.copy()
-        for quantity in quantities(derivation, table, rules):
+        for quantity in wanted:
             pattern = protect(
                 _linear(quantity, equations, primary, suppressed, table), Effort(left=left, audit_left=left)
             )
@@ -82,7 +91,23 @@ def protect_table(
         if not safe or (suppressed == before).all():
             break
     marks = tuple("primary" if p else "secondary" if s else None for p, s in zip(primary, suppressed, strict=True))
-    return Protection(marks, safe, optimal)
+    return Protection(marks[:asked], safe, optimal)
+
+
+def empty_beside(table: Tabulation, findings: Mapping[int, Sequence[CellFinding]]) -> list[Cell]:
+    """Cells that a full cell leaves empty, with nobody in them. They have no row, but margins give their 0 back, and with it that the
+    other is full: so they are hidden as if they had one, which to a reader is the same."""
+    there = {cell.place for cell in table.cells}
+    made: dict[tuple[Any, ...], Cell] = {}
+    for i, found in findings.items():
+        for name in (f.figures["key"] for f in found if f.rule == "full" and "key" in f.figures):
+            for value in {c.key[name] for c in table.cells if name not in c.totals} - {table.cells[i].key[name]}:
+                none = MeasureStats(0, 0, 0.0, 0.0, 0.0)
+                key = {**table.cells[i].key, name: value}
+                cell = Cell(key, frozenset(), dict.fromkeys(table.values, 0), 0, 0, dict.fromkeys(table.values, none))
+                if cell.place not in there:
+                    made[cell.place] = cell
+    return list(made.values())
 
 
 def table_equations(table: Tabulation) -> list[dict[int, float]]:
@@ -106,8 +131,11 @@ def _key(cell: Cell) -> tuple[object, ...]:
     return tuple(_TOTAL if total else (type(value).__name__, value) for _, value, total in cell.place)
 
 
-def quantities(derivation: Derivation, table: Tabulation, rules: Parameters) -> list[Quantity]:
-    """People first (they carry the threshold), then every released column that adds up."""
+def quantities(
+    derivation: Derivation, table: Tabulation, rules: Parameters, told: frozenset[str] = frozenset()
+) -> list[Quantity]:
+    """People first (they carry the threshold), then every released column that adds up. ``told``: columns that say the same of everybody in
+    some cell; what such a column leaves out adds up too, and must not be known to be nothing."""
     people = np.array([float(c.contributors) for c in table.cells])
     levels = tuple(count_level(c.contributors, rules.min_contributors) for c in table.cells)
     made = [Quantity("contributors", people, levels)]
@@ -115,7 +143,22 @@ def quantities(derivation: Derivation, table: Tabulation, rules: Parameters) -> 
         values = _additive(one, table)
         if values is not None:
             made.append(Quantity(one.name, values, tuple(level_of(one, c, rules) for c in table.cells)))
+        if values is not None and one.name in told and (rest := _left_out(one, table, values)) is not None:
+            levels = tuple(count_level(round(n), rules.min_contributors) for n in rest.tolist())
+            made.append(Quantity(f"not {one.name}", rest, levels))
     return made
+
+
+def _left_out(one: Aggregate, table: Tabulation, values: np.ndarray) -> np.ndarray | None:
+    """How far a column is from the most that it could be: those who do not meet its condition, or do not have its greatest number.
+    None where it is no such column."""
+    if one.func == "count":
+        whole = np.array([float(c.contributors if one.of_unit else c.rows) for c in table.cells])
+    else:
+        most = max((c.stats[one.name].top1 for c in table.cells), default=0.0)
+        whole = np.array([most * c.stats[one.name].rows for c in table.cells])
+    rest = whole - values
+    return rest if (rest >= -1e-9 * np.abs(whole)).all() else None
 
 
 def _additive(one: Aggregate, table: Tabulation) -> np.ndarray | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the solvers, which a table that stands alone does not need
     from egress_gate.disclosure.atoms import AtomPlan, Grid
     from egress_gate.disclosure.audit import AuditAnswer
     from egress_gate.disclosure.audit import AuditFinding as Inference
+    from egress_gate.disclosure.audit.classes import Told
     from egress_gate.disclosure.people import Apart, Counted
 
 MOST_POINTS = 200_000
@@ -143,6 +144,7 @@ class _Found:
     people: Sequence[Apart]
     people_unclear: frozenset[int]
     alone_unclear: bool
+    classes: Sequence[Told] = ()
 
 
 def _read(earlier: EarlierTable, universe: Universe) -> Derivation | None:
@@ -166,6 +168,7 @@ def _ask(
 ) -> _Found:
     from egress_gate.disclosure.atoms import plan_atoms
     from egress_gate.disclosure.audit import AuditRules, audit
+    from egress_gate.disclosure.audit.classes import told
 
     plans = plan_atoms([derivation, *(d for _, d in comparable)])
     mine = next(p for p in plans if 0 in p.releases)
@@ -178,19 +181,27 @@ def _ask(
         for i, e in zip(together, used, strict=True)
     ]
     deadline = universe.clock() + SECONDS
+    new = grid.published(0, "new", hidden, rounding[0], controlled=rounding[1])
     answer = audit(
-        grid.published(0, "new", hidden, rounding[0], controlled=rounding[1]),
+        new,
         tables,
         grid.atoms,
         AuditRules(rules.min_contributors, rules.dominance_n, rules.dominance_k, rules.p or None),
         left=lambda: max(0.0, deadline - universe.clock()),
     )
     counted = grid.counted(0, -1, hidden, rounding[0])
+    hidden_of = [(0, hidden), *((i + 1, e.suppressed) for i, e in zip(together, used, strict=True))]
+    categories = [one for n, keys in hidden_of for one in grid.categories(n, keys, rules.min_contributors)]
+    classes, looked = told(new, tables, categories, grid.atoms.size, lambda: deadline - universe.clock())
     unmet = frozenset(e.release for i, e in zip(together, used, strict=True) if grid.unmet(i + 1, e.suppressed))
     for at, (i, e) in enumerate(zip(together, used, strict=True)):
         counted += grid.counted(i + 1, at, e.suppressed, e.rounding_base)
     return _with_people(
-        grid, derivation, _Found(answer, mixed, used, unmet, (), frozenset(), alone_unclear=False), counted, rules
+        grid,
+        derivation,
+        _Found(answer, mixed, used, unmet, (), frozenset(), alone_unclear=not looked, classes=classes),
+        counted,
+        rules,
     )
 
 
@@ -216,7 +227,10 @@ def _with_people(
     if not profiles.complete or grid.plan.measures or any(c.kind == PEOPLE and c.table >= 0 for c in counted):
         open_ones = every
     return replace(
-        found, people=tuple(a for a in made if a.certain), people_unclear=frozenset(open_ones), alone_unclear=alone
+        found,
+        people=tuple(a for a in made if a.certain),
+        people_unclear=frozenset(open_ones),
+        alone_unclear=alone or found.alone_unclear,
     )
 
 
@@ -235,14 +249,18 @@ def _told(found: _Found, unclear: set[int]) -> JointAudit:
 
     answer, releases = found.answer, [e.release for e in found.used]
     new = [f for f in answer.findings if not f.already]
-    details = tuple(_detail(f, releases) for f in new) + tuple(_people_detail(a, releases) for a in found.people)
+    details = (
+        *(_detail(f, releases) for f in new),
+        *(_people_detail(a, releases) for a in found.people),
+        *(_class_detail(one, releases) for one in found.classes),
+    )
     findings = []
     for kind, rule in _RULES.items():
         of_kind = [d for d in details if d.kind == kind]
         if of_kind:
             named = sorted({r for d in of_kind for r in d.collides_with})
             findings.append(Finding(rule, Severity.FAIL, len(of_kind), {"collides_with": named}))
-    if answer.verdict is Verdict.UNSAFE or found.people:
+    if answer.verdict is Verdict.UNSAFE or found.people or found.classes:
         return JointAudit("unsafe", tuple(findings), details)
     if answer.verdict is not Verdict.PROVEN_SAFE or unclear or found.alone_unclear:
         return JointAudit("not_proven", (_not_proven(unclear, "open"),), details)
@@ -260,6 +278,10 @@ def _people_detail(found: Apart, releases: Sequence[int]) -> AuditFinding:
     figure = f"{found.value:.12g}"
     collides = (releases[found.other],) if found.other >= 0 else ()
     return AuditFinding(found.target, (figure, figure), collides, "exact")
+
+
+def _class_detail(one: Told, releases: Sequence[int]) -> AuditFinding:
+    return AuditFinding(one.label, ("0", "0"), tuple(sorted(releases[n] for n in one.tables if n >= 0)), "exact")
 
 
 def _not_proven(releases: set[int], reason: str) -> Finding:
