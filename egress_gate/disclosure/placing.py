@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,13 +37,16 @@ class Places:
 
     @cached_property
     def _by_text(self) -> dict[tuple[Any, ...], int]:
-        return {tuple(map(_text, key)): number for number, key in enumerate(self._keys)}
+        return self._by(_text)
 
     @cached_property
     def _by_value(self) -> dict[tuple[Any, ...], int]:
+        return self._by(_value)
+
+    def _by(self, said: Callable[[Any], Any]) -> dict[tuple[Any, ...], int]:
         found: dict[tuple[Any, ...], int] = {}
         for number, key in enumerate(self._keys):
-            place = tuple(map(_value, key))
+            place = tuple(map(said, key))
             found[place] = number if place not in found else _SEVERAL
         return found
 

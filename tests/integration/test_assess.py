@@ -498,3 +498,13 @@ def test_an_almost_full_group_names_its_own_reason(tmp_path: Path) -> None:
     )
     assert answer["decision"] == "review"
     assert "group_share" in {r["code"] for r in answer["reasons"]}
+
+
+def test_a_value_that_is_written_like_a_missing_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Nobody knows which of the two was left out, so it is no excuse to tell either."""
+    rows = [f"{n},{'' if n < 3 else '(missing)' if n < 40 else 'N'}" for n in range(90)]
+    tables = table(tmp_path, "t", "id,region", rows)
+    earlier = [{"sql": "SELECT region, count(*) AS n FROM t GROUP BY region", "suppressed": [{"region": "(missing)"}]}]
+    answer = assessed(tmp_path, tables, "SELECT count(*) AS n FROM t", earlier)
+    assert answer["audit_verdict"] != "proven_safe"
+    assert answer["decision"] != "release"
