@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from sqlglot import exp
 
-from egress_gate.disclosure.audit.classes import Category
-from egress_gate.disclosure.audit.published import COUNT, Atoms, Cells, Layer, Measure, PublishedTable
+from egress_gate.disclosure.audit.published import COUNT, Atoms, Layer, Measure, PublishedTable
 from egress_gate.disclosure.derivation import DIALECT, Aggregate, Derivation
 from egress_gate.disclosure.errors import JudgementFault
 from egress_gate.disclosure.flatten import Flat, flatten
-from egress_gate.disclosure.linear import Bools, Floats, Ints
+from egress_gate.disclosure.linear import Floats, Ints
 from egress_gate.disclosure.people import MOST_PROFILES, PEOPLE, ROWS, Counted, Profiles, read_profiles
 from egress_gate.disclosure.placing import Places, published
 from egress_gate.disclosure.quantities import Quantity, quantity_of
@@ -296,64 +295,13 @@ class Grid:
             every.append(_places(names, kept, dict.fromkeys(tuple(k[j] for j in kept) for k in keys)))
         return any(all(places.find(key) is None for places in every) for key in suppressed)
 
-    def categories(self, release: int, suppressed: Sequence[Mapping[str, Any]], least: int) -> list[Category]:
-        """What hidden cells of at least `least` people would tell of everybody in them: sets of atoms with nobody in them, because all or
-        none meet a condition of the release, or because all of a group have one key."""
-        derivation = self.plan.derivations[self.plan.releases.index(release)]
-        counts = [n for n, s in enumerate(self.plan.slices) if s.release == release and s.quantity == COUNT]
-        whole = max(counts, key=lambda n: int((self.cell_of[n] >= 0).sum()))
-        there = self.cell_of[whole] >= 0
-        halves = [self.cell_of[n] >= 0 for n in counts if n != whole and self.plan.slices[n].counts]
-        made = []
-        for chosen in derivation.grouping_sets if suppressed else ():
-            layer = self._layer(whole, derivation, chosen, suppressed, (None, False))
-            for half in halves:
-                made += self._empty(layer, there, half & there, least)
-                made += self._empty(layer, there, ~half & there, least)
-            for name in chosen:
-                wider = self._layer(whole, derivation, chosen - {name}, (), (None, False)).cell_of
-                own = self._layer(whole, derivation, frozenset({name}), (), (None, False)).cell_of
-                made += self._alone(layer, wider, own, least)
-        return made
-
-    def _empty(self, layer: Layer, there: Bools, half: Bools, least: int) -> list[Category]:
-        """Hidden cells without anybody in `half`, where there is somebody in it elsewhere."""
-        held = np.bincount(layer.cell_of[half], weights=self.atoms.count[half], minlength=layer.size)
-        if not held.any():
-            return []
-        found = np.flatnonzero(self._hidden_of(layer, there, least) & (held == 0))
-        sets = ((cell, np.flatnonzero((layer.cell_of == cell) & half)) for cell in found.tolist())
-        return [Category(atoms, layer.label(cell)) for cell, atoms in sets if len(atoms)]
-
-    def _alone(self, layer: Layer, wider: Cells, own: Cells, least: int) -> list[Category]:
-        """Hidden cells that are all of the group around them, of several that there are."""
-        made = []
-        inside = np.flatnonzero(layer.cell_of >= 0)
-        cell_of, count = layer.cell_of[inside], self.atoms.count
-        around = np.zeros(layer.size, dtype=np.int64)
-        around[cell_of] = wider[inside]
-        all_of_it = np.bincount(wider[inside], weights=count[inside])[around] == np.bincount(
-            cell_of, weights=count[inside], minlength=layer.size
-        )
-        for cell in np.flatnonzero(self._hidden_of(layer, wider >= 0, least) & all_of_it).tolist():
-            mine = layer.cell_of == cell
-            rest = (wider == wider[mine][0]) & ~mine
-            others = (own >= 0) & (own != own[mine][0])
-            if rest.any() and not self.atoms.count[rest].any() and self.atoms.count[others].any():
-                made.append(Category(np.flatnonzero(rest), layer.label(cell)))
-        return made
-
-    def _hidden_of(self, layer: Layer, there: Bools, least: int) -> Bools:
-        people = np.bincount(layer.cell_of[there], weights=self.atoms.contributors[there], minlength=layer.size)
-        return np.asarray(np.isneginf(layer.low) & (people >= least))
-
     def counted(
         self, release: int, table: int, suppressed: Sequence[Mapping[str, Any]] = (), rounding_base: int | None = None
     ) -> list[Counted]:
         """The layers in which release number `release` counts rows or people, as those of `table`."""
         derivation = self.plan.derivations[self.plan.releases.index(release)]
         return [
-            Counted(table, kind, self._layer(number, derivation, chosen, suppressed, (rounding_base, False)))
+            Counted(table, kind, self.layer(number, derivation, chosen, suppressed, (rounding_base, False)))
             for number, one in enumerate(self.plan.slices)
             if one.release == release
             for chosen in derivation.grouping_sets
@@ -377,11 +325,11 @@ class Grid:
         for number, one in enumerate(self.plan.slices):
             if one.release == release:
                 for chosen in derivation.grouping_sets:
-                    layer = self._layer(number, derivation, chosen, suppressed, (rounding_base, controlled))
+                    layer = self.layer(number, derivation, chosen, suppressed, (rounding_base, controlled))
                     layers.setdefault(self.same.get(one.quantity, one.quantity), []).append(layer)
         return PublishedTable(name, layers)
 
-    def _layer(
+    def layer(
         self,
         number: int,
         derivation: Derivation,

@@ -169,6 +169,7 @@ def _ask(
     from egress_gate.disclosure.atoms import plan_atoms
     from egress_gate.disclosure.audit import AuditRules, audit
     from egress_gate.disclosure.audit.classes import told
+    from egress_gate.disclosure.full_cells import categories as categories_of
 
     plans = plan_atoms([derivation, *(d for _, d in comparable)])
     mine = next(p for p in plans if 0 in p.releases)
@@ -191,7 +192,7 @@ def _ask(
     )
     counted = grid.counted(0, -1, hidden, rounding[0])
     hidden_of = [(0, hidden), *((i + 1, e.suppressed) for i, e in zip(together, used, strict=True))]
-    categories = [one for n, keys in hidden_of for one in grid.categories(n, keys, rules.min_contributors)]
+    categories = [one for n, keys in hidden_of for one in categories_of(grid, n, keys, rules.min_contributors)]
     classes, looked = told(new, tables, categories, grid.atoms.size, lambda: deadline - universe.clock())
     unmet = frozenset(e.release for i, e in zip(together, used, strict=True) if grid.unmet(i + 1, e.suppressed))
     for at, (i, e) in enumerate(zip(together, used, strict=True)):
