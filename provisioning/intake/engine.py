@@ -29,6 +29,7 @@ def engine(work: Path, *, memory: str = MEMORY, threads: int = THREADS) -> Itera
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "temp_file_encryption": True,  # what spills onto the disk is sealed with a key that dies with the process
+            "force_mbedtls_unsafe": "true",  # or a spill is an error: DuckDB's own cipher writes only so, and OpenSSL's is not shipped
         },
     )
     try:
@@ -53,6 +54,13 @@ def refusal(table: str, broken: duckdb.Error) -> ProvisioningFault:
     text = str(broken)
     if "No space left" in text or "temp_directory" in text or "max_temp_directory_size" in text:
         return _full(table, text)
+    if isinstance(broken, duckdb.OutOfMemoryException):
+        return ProvisioningFault(
+            f"Table {table} was not registered: reading it takes more memory than a registration has.",
+            why=f"A registration has {MEMORY}, and one of its rows or steps is larger.",
+            do="Look for a value of many megabytes; leave its column out, or deliver the table in several.",
+            private=text,
+        )
     return FileRefused(
         f"Table {table} was not registered: its file cannot be read.",
         why="It is not what its ending says, or it is damaged.",

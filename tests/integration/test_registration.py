@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -15,8 +16,10 @@ import duckdb
 import openpyxl
 import pytest
 
-from provisioning.domain.errors import FileRefused, RegistrationRefused, RowsRefused
+from provisioning.domain.errors import FileRefused, ProvisioningFault, RegistrationRefused, RowsRefused
 from provisioning.domain.registration import TableSource
+from provisioning.intake.engine import engine
+from provisioning.intake.masking import anonymity
 from provisioning.service import catalogue
 from store import schema
 from tests.unit.provisioning.world import CSV, START, World
@@ -440,18 +443,29 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from provisioning.service import catalogue
 from tests.unit.provisioning.world import World
+from vault import sealing
 world = World(Path(sys.argv[2]))
-real = catalogue.put_in_place
-def crash(*arguments):
-    if sys.argv[3] == "after":
-        real(*arguments)
+def die(*_):
     os.kill(os.getpid(), 9)
-catalogue.put_in_place = crash
+def moved(*arguments):
+    real(*arguments)
+    die()
+def half(primitive, source, out, about):
+    out.write(source.read(10))
+    out.flush()
+    die()
+real = catalogue.put_in_place
+if sys.argv[3] == "key, no file":
+    sealing.SealedWriter.pipe = die
+elif sys.argv[3] == "key, half a file":
+    sealing.seal = half
+else:
+    catalogue.put_in_place = {"all, not moved": die, "moved, not committed": moved}[sys.argv[3]]
 world.register()
 """
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["key, no file", "key, half a file", "all, not moved", "moved, not committed"])
 def test_a_kill_at_the_worst_moment_leaves_no_half_version(world: World, when: str) -> None:
     import subprocess
     import sys
@@ -462,6 +476,10 @@ def test_a_kill_at_the_worst_moment_leaves_no_half_version(world: World, when: s
     )
     assert died.returncode == -9
     assert world.rows(schema.dataset_version) == 0
+    left = {path.name for path in world.settings.datasets.rglob("*") if path.is_file() and not path.is_symlink()}
+    assert left == ({"key.json"} if when == "key, no file" else {"key.json", "people.parquet.sealed"}), (
+        "the moment was missed"
+    )
     catalogue.sweep(world.db, world.settings)
     nothing_is_left(world)
     assert world.register() == "nafld/1"
@@ -515,6 +533,28 @@ def test_nothing_is_swept_from_another_process_and_what_a_killed_one_left_is(
     else:
         assert not said.startswith("0 left-overs")
         nothing_is_left(world)
+
+
+def test_what_needs_more_memory_than_there_is_spills_sealed(tmp_path: Path) -> None:
+    """Counting people of a table that does not fit: it works, and what lies on the disk meanwhile tells nothing."""
+    people = "(SELECT 'person-' || sha256(i::VARCHAR) AS person, i % 7 AS age FROM range(1_000_000) r(i))"
+    with engine(tmp_path, memory="100MB") as small:
+        found = anonymity(small, people, "person", ["age"], None)
+        assert found is not None
+        assert (found.people, found.groups) == (1_000_000, 7)
+        small.execute(
+            f"CREATE TEMP TABLE kept AS SELECT person, 'person-' || md5(person) AS again, sha1(person) AS more FROM {people}"
+        )
+        spilled = [path for path in (tmp_path / "spill").iterdir() if path.is_file()]
+        assert sum(path.stat().st_size for path in spilled) > 10_000_000
+        assert not any(b"person-" in path.read_bytes() for path in spilled)
+
+
+def test_a_row_that_does_not_fit_into_memory_is_said_plainly(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "engine", functools.partial(engine, memory="20MB"))
+    with pytest.raises(ProvisioningFault, match="more memory than a registration has"):
+        world.register(content="id,note\n" + "".join(f"{i},{'x' * 1000}\n" for i in range(40_000)))
+    nothing_is_left(world)
 
 
 def test_a_full_disk_in_the_middle_is_said_plainly(world: World, tmp_path: Path) -> None:
